@@ -1,0 +1,1 @@
+//! Benchmarks of gunmetal beside its peers.

@@ -1,0 +1,1 @@
+//! What the async and the blocking client share.

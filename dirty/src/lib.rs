@@ -1,0 +1,1 @@
+//! Dirty apps and the worker runtime that serves them.

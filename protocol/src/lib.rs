@@ -1,0 +1,1 @@
+//! Frames and values of the dirty arbiter protocol.
