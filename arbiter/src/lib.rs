@@ -1,1 +1,10 @@
-//! The processes of a gunmetal service.
+//! The processes of a gunmetal service: master, dirty arbiter, router.
+#![forbid(unsafe_code)]
+
+mod allocation;
+mod app_spec;
+mod bind_address;
+
+pub use allocation::{Allocation, AppLimit, Shortage};
+pub use app_spec::{APP_SPEC_FORMS, AppSpec, AppSpecError, MAX_WORKERS};
+pub use bind_address::{BIND_ADDRESS_FORMS, BindAddress, BindAddressError};

@@ -1,0 +1,137 @@
+//! What the service is told to do: flag over environment over file over the program's default over gunicorn's.
+
+mod environment;
+mod error;
+mod file;
+mod flags;
+mod key;
+mod layer;
+mod origin;
+mod raw;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gunmetal_arbiter::{AppSpec, BindAddress};
+
+use crate::log_level::LogLevel;
+
+pub(crate) use error::SettingsError;
+pub(crate) use flags::{Flags, FlagsError};
+pub(crate) use key::Key;
+pub(crate) use layer::Layer;
+pub(crate) use origin::Origin;
+pub(crate) use raw::Raw;
+
+use error::did_you_mean;
+use layer::Given;
+
+/// The settings of a running service, under gunicorn's names. Every value has been checked.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Where HTTP listeners are bound.
+    pub bind: Vec<BindAddress>,
+    /// HTTP worker processes.
+    pub workers: usize,
+    /// Silence after which an HTTP worker that has ever beaten its heart is replaced; also the time it has to become
+    /// ready. `None` is no timeout.
+    pub timeout: Option<Duration>,
+    /// Time that HTTP workers have to finish when the service stops.
+    pub graceful_timeout: Duration,
+    /// Dirty apps to serve; `None` is all that the program has registered.
+    pub dirty_apps: Option<Vec<AppSpec>>,
+    /// Dirty worker processes, 0 for no dirty arbiter; `None` is as many as the apps ask for.
+    pub dirty_workers: Option<usize>,
+    /// Time that a dirty call may take; `None` is no limit.
+    pub dirty_timeout: Option<Duration>,
+    /// Calls that a dirty worker serves at a time.
+    pub dirty_threads: usize,
+    /// Time that dirty calls have to finish when the service stops.
+    pub dirty_graceful_timeout: Duration,
+    /// How much is logged.
+    pub loglevel: LogLevel,
+}
+
+impl Settings {
+    /// Resolves the settings of a service from all its sources.
+    ///
+    /// `program` holds what the program set, `lookup` reads the environment, `registered` are the app paths that may
+    /// be named.
+    pub(crate) fn resolve(
+        flags: Layer,
+        config: Option<&Path>,
+        program: Layer,
+        lookup: &dyn Fn(&str) -> Option<String>,
+        registered: &[&str],
+    ) -> Result<Self, SettingsError> {
+        let file = match config_path(config, lookup) {
+            Some(path) => file::read(&path)?,
+            None => Layer::default(),
+        };
+        let layer = flags.over(environment::read(lookup)?).over(file).over(program);
+        if let Some(apps) = &layer.dirty_apps {
+            check_apps(apps, registered)?;
+        }
+        Ok(Self {
+            bind: value(layer.bind).unwrap_or_else(default_bind),
+            workers: value(layer.workers).unwrap_or(1),
+            timeout: none_if_zero(value(layer.timeout).unwrap_or(DEFAULT_TIMEOUT)),
+            graceful_timeout: value(layer.graceful_timeout).unwrap_or(DEFAULT_TIMEOUT),
+            dirty_apps: value(layer.dirty_apps),
+            dirty_workers: value(layer.dirty_workers),
+            dirty_timeout: none_if_zero(value(layer.dirty_timeout).unwrap_or(DEFAULT_DIRTY_TIMEOUT)),
+            dirty_threads: value(layer.dirty_threads).unwrap_or(1),
+            dirty_graceful_timeout: value(layer.dirty_graceful_timeout).unwrap_or(DEFAULT_TIMEOUT),
+            loglevel: value(layer.log_level).unwrap_or(LogLevel::Info),
+        })
+    }
+}
+
+/// The file that is to be read: a named one must be there, the default one may be.
+fn config_path(flag: Option<&Path>, lookup: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    if let Some(path) = flag {
+        return Some(path.to_owned());
+    }
+    if let Some(path) = lookup("GUNMETAL_CONFIG").filter(|path| !path.is_empty()) {
+        return Some(path.into());
+    }
+    let default = PathBuf::from("gunmetal.toml");
+    default.exists().then_some(default)
+}
+
+fn check_apps(apps: &Given<Vec<AppSpec>>, registered: &[&str]) -> Result<(), SettingsError> {
+    let origin = || apps.origin.clone();
+    for (index, app) in apps.value.iter().enumerate() {
+        if !registered.contains(&app.path.as_str()) {
+            return Err(SettingsError::AppNotRegistered {
+                origin: origin(),
+                path: app.path.clone(),
+                hint: did_you_mean(&app.path, registered.iter().copied()),
+                registered: if registered.is_empty() { "no app".into() } else { registered.join(", ") },
+            });
+        }
+        if apps.value[..index].iter().any(|earlier| earlier.path == app.path) {
+            return Err(SettingsError::AppTwice { origin: origin(), path: app.path.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn value<T>(given: Option<Given<T>>) -> Option<T> {
+    given.map(|given| given.value)
+}
+
+fn none_if_zero(timeout: Duration) -> Option<Duration> {
+    (!timeout.is_zero()).then_some(timeout)
+}
+
+fn default_bind() -> Vec<BindAddress> {
+    vec![BindAddress::Tcp { host: "127.0.0.1".into(), port: 8000 }]
+}
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_DIRTY_TIMEOUT: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests;
