@@ -1,0 +1,249 @@
+//! One process of a pool, from fork to gone.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+
+use crate::{Action, Departure, ExitStatus, PoolConfig, StopMode, WorkerId, WorkerState};
+
+/// One process of a pool.
+#[derive(Debug)]
+pub(super) struct Process {
+    id: WorkerId,
+    state: State,
+    /// Why it leaves, once something made it leave.
+    departure: Option<Departure>,
+}
+
+/// What a process needs to answer an event.
+pub(super) struct Context<'a> {
+    pub(super) config: &'a PoolConfig,
+    pub(super) now: Instant,
+    pub(super) actions: &'a mut VecDeque<Action>,
+}
+
+/// Each state that must not last owns the deadline that ends it.
+#[derive(Debug)]
+enum State {
+    /// Asked for; the driver has not yet said that it exists.
+    Spawning,
+    /// No longer wanted before the driver said that it exists.
+    Unwanted,
+    /// Forked, not ready.
+    Starting { ready_by: Option<Instant> },
+    /// Said that it cannot start; about to exit.
+    Failing { kill_by: Instant },
+    /// Ready, held back until the whole reload is.
+    Standby,
+    /// In service.
+    Serving,
+    /// Gets nothing new; what runs may finish. Ends with `then`.
+    Draining { until: Instant, then: Signal },
+    /// Was asked to exit.
+    Stopping { kill_by: Instant },
+    /// Was sent SIGABRT.
+    Aborting { kill_by: Instant },
+    /// Was sent SIGKILL: the kernel ends it.
+    Killed,
+}
+
+impl Process {
+    pub(super) fn new(id: WorkerId) -> Process {
+        Process { id, state: State::Spawning, departure: None }
+    }
+
+    pub(super) fn spawned(&mut self, cx: &mut Context<'_>) {
+        match self.state {
+            State::Spawning => {
+                let ready_by = cx.config.boot_timeout.map(|timeout| cx.now + timeout);
+                self.state = State::Starting { ready_by };
+            }
+            State::Unwanted => self.terminate(Signal::SIGTERM, cx.now + cx.config.kill_grace, cx),
+            _ => {}
+        }
+    }
+
+    /// Whether a failed fork is news: the process is still only asked for.
+    pub(super) fn awaits_spawn(&self) -> bool {
+        matches!(self.state, State::Spawning | State::Unwanted)
+    }
+
+    /// Returns whether this is news.
+    pub(super) fn ready(&mut self) -> bool {
+        let is_news = matches!(self.state, State::Spawning | State::Starting { .. });
+        if is_news {
+            self.state = State::Standby;
+        }
+        is_news
+    }
+
+    pub(super) fn init_failed(&mut self, error: String, cx: &mut Context<'_>) {
+        if let State::Spawning | State::Starting { .. } = self.state {
+            self.departure = Some(Departure::StartupFailed(error));
+            self.state = State::Failing { kill_by: cx.now + cx.config.kill_grace };
+        }
+    }
+
+    pub(super) fn is_on_standby(&self) -> bool {
+        matches!(self.state, State::Standby)
+    }
+
+    /// Puts a process on standby into service.
+    pub(super) fn serve(&mut self, cx: &mut Context<'_>) {
+        if self.is_on_standby() {
+            self.state = State::Serving;
+            cx.actions.push_back(Action::Serve(self.id));
+        }
+    }
+
+    pub(super) fn condemn(&mut self, reason: String, cx: &mut Context<'_>) {
+        let condemned_until = cx.now + cx.config.condemn_timeout;
+        let until = match self.state {
+            State::Standby | State::Serving => {
+                cx.actions.push_back(Action::Drain(self.id));
+                condemned_until
+            }
+            // Retired, and now found to hang: SIGTERM would not end it.
+            State::Draining { until, then: Signal::SIGTERM } => until.min(condemned_until),
+            _ => return,
+        };
+        self.departure = Some(Departure::Condemned(reason));
+        self.state = State::Draining { until, then: Signal::SIGABRT };
+    }
+
+    pub(super) fn drained(&mut self, cx: &mut Context<'_>) {
+        match self.state {
+            State::Draining { then: Signal::SIGABRT, .. } => self.abort(cx),
+            State::Draining { until, .. } => {
+                self.terminate(Signal::SIGTERM, until.max(cx.now + cx.config.kill_grace), cx);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn heartbeat_stale(&mut self, cx: &mut Context<'_>) {
+        match self.state {
+            State::Standby | State::Serving => cx.actions.push_back(Action::Drain(self.id)),
+            State::Draining { .. } => {}
+            // Not up yet, where the boot timeout rules, or leaving under a deadline anyway.
+            _ => return,
+        }
+        if !matches!(self.departure, Some(Departure::Condemned(_))) {
+            self.departure = Some(Departure::Condemned("no heartbeat".to_owned()));
+        }
+        self.abort(cx);
+    }
+
+    /// Its slot has no more use for it, but nothing is wrong with it.
+    pub(super) fn retire(&mut self, cx: &mut Context<'_>) {
+        let (now, config) = (cx.now, cx.config);
+        match self.state {
+            State::Spawning => self.state = State::Unwanted,
+            State::Starting { .. } => self.terminate(Signal::SIGTERM, now + config.kill_grace, cx),
+            State::Standby => self.terminate(Signal::SIGTERM, now + config.graceful_timeout, cx),
+            State::Serving => {
+                cx.actions.push_back(Action::Drain(self.id));
+                self.state = State::Draining { until: now + config.graceful_timeout, then: Signal::SIGTERM };
+            }
+            // It leaves already, for a reason that is told better by what it has.
+            _ => return,
+        }
+        self.departure = Some(Departure::Retired);
+    }
+
+    pub(super) fn stop(&mut self, mode: StopMode, cx: &mut Context<'_>) {
+        let (signal, kill_by) = match mode {
+            StopMode::Graceful => (Signal::SIGTERM, cx.now + cx.config.graceful_timeout),
+            StopMode::Now => (Signal::SIGINT, cx.now + cx.config.kill_grace),
+        };
+        match (&mut self.state, mode) {
+            (State::Spawning, _) => self.state = State::Unwanted,
+            // Condemned: what runs beside the hang may finish, and no signal but SIGABRT will be heard.
+            (State::Draining { until, then: Signal::SIGABRT }, StopMode::Graceful) => {
+                *until = kill_by.min(*until);
+                return;
+            }
+            (State::Draining { then: Signal::SIGABRT, .. }, StopMode::Now) => return self.abort(cx),
+            (State::Starting { .. } | State::Standby | State::Serving | State::Draining { .. }, _) => {
+                self.terminate(signal, kill_by, cx);
+            }
+            (State::Stopping { kill_by: earlier }, StopMode::Now) => {
+                let kill_by = kill_by.min(*earlier);
+                return self.terminate(signal, kill_by, cx);
+            }
+            (
+                State::Stopping { .. }
+                | State::Unwanted
+                | State::Failing { .. }
+                | State::Aborting { .. }
+                | State::Killed,
+                _,
+            ) => return,
+        }
+        self.departure = Some(Departure::Stopped);
+    }
+
+    pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
+        if self.deadline().is_none_or(|deadline| cx.now < deadline) {
+            return;
+        }
+        match self.state {
+            State::Starting { .. } => {
+                let timeout = cx.config.boot_timeout.unwrap_or_default();
+                self.departure = Some(Departure::StartupFailed(format!("not ready after {timeout:?}")));
+                self.abort(cx);
+            }
+            State::Draining { then: Signal::SIGABRT, .. } => self.abort(cx),
+            State::Draining { then, .. } => self.terminate(then, cx.now + cx.config.kill_grace, cx),
+            State::Failing { .. } | State::Stopping { .. } | State::Aborting { .. } => {
+                cx.actions.push_back(Action::Signal(self.id, Signal::SIGKILL));
+                self.state = State::Killed;
+            }
+            State::Spawning | State::Unwanted | State::Standby | State::Serving | State::Killed => {}
+        }
+    }
+
+    /// When [`tick`](Self::tick) has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Starting { ready_by } => ready_by,
+            State::Draining { until, .. } => Some(until),
+            State::Failing { kill_by } | State::Stopping { kill_by } | State::Aborting { kill_by } => Some(kill_by),
+            State::Spawning | State::Unwanted | State::Standby | State::Serving | State::Killed => None,
+        }
+    }
+
+    /// Why the process is gone, now that it is.
+    pub(super) fn into_departure(self, status: ExitStatus) -> Departure {
+        let by_state = match self.state {
+            State::Standby | State::Serving => Departure::Crashed,
+            _ => Departure::StartupFailed(format!("{status} before it was ready")),
+        };
+        self.departure.unwrap_or(by_state)
+    }
+
+    pub(super) fn state(&self) -> WorkerState {
+        match self.state {
+            State::Spawning | State::Starting { .. } => WorkerState::Starting,
+            State::Standby => WorkerState::Standby,
+            State::Serving => WorkerState::Serving,
+            State::Draining { .. } => WorkerState::Draining,
+            State::Unwanted
+            | State::Failing { .. }
+            | State::Stopping { .. }
+            | State::Aborting { .. }
+            | State::Killed => WorkerState::Stopping,
+        }
+    }
+
+    fn terminate(&mut self, signal: Signal, kill_by: Instant, cx: &mut Context<'_>) {
+        cx.actions.push_back(Action::Signal(self.id, signal));
+        self.state = State::Stopping { kill_by };
+    }
+
+    fn abort(&mut self, cx: &mut Context<'_>) {
+        cx.actions.push_back(Action::Signal(self.id, Signal::SIGABRT));
+        self.state = State::Aborting { kill_by: cx.now + cx.config.kill_grace };
+    }
+}

@@ -1,0 +1,60 @@
+//! The number of slots.
+
+use std::time::Instant;
+
+use super::slot::{Seat, Slot};
+use super::{Phase, Pool};
+use crate::Action;
+
+impl Pool {
+    /// Names the slots that a shrinking pool must keep: those that alone hold an app that must be served. The others
+    /// go first, the highest number first; if only essential ones are left, the pool stays larger than was asked.
+    pub fn set_essential(&mut self, slots: impl IntoIterator<Item = u32>) {
+        self.essential = slots.into_iter().collect();
+    }
+
+    pub(super) fn resize(&mut self, wanted: u32, now: Instant) {
+        if matches!(self.phase, Phase::Stopping(_) | Phase::Stopped) {
+            return;
+        }
+        let target = wanted.min(self.config.maximum).max(self.config.minimum);
+        let from = self.slot_count();
+        self.grow_to(target);
+        while self.slot_count() > target {
+            let expendable = self.slots.keys().rev().copied().find(|slot| !self.essential.contains(slot));
+            let Some(number) = expendable else { break };
+            self.remove_slot(number, now);
+        }
+        self.actions.push_back(Action::Resized { from, to: self.slot_count(), wanted });
+        // The last slot that others waited for may have gone.
+        self.boot_if_ready(Some(now));
+    }
+
+    /// Adds slots, the lowest free numbers first.
+    pub(super) fn grow_to(&mut self, target: u32) {
+        let mut number = 0;
+        while self.slot_count() < target {
+            if !self.slots.contains_key(&number) {
+                let worker = self.spawn(number);
+                self.slots.insert(number, Slot::held_by(worker));
+            }
+            number += 1;
+        }
+    }
+
+    fn remove_slot(&mut self, number: u32, now: Instant) {
+        let Some(slot) = self.slots.remove(&number) else { return };
+        let holder = match slot.seat {
+            Seat::Held(worker) => Some(worker),
+            Seat::BackingOff { .. } => None,
+        };
+        for worker in holder.into_iter().chain(slot.successor) {
+            self.retire(worker, now);
+            self.reload_has(worker, now);
+        }
+    }
+
+    fn slot_count(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+}
