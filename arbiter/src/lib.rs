@@ -4,7 +4,10 @@
 mod allocation;
 mod app_spec;
 mod bind_address;
+pub mod link;
+mod listener;
 
 pub use allocation::{Allocation, AppLimit, Shortage};
 pub use app_spec::{APP_SPEC_FORMS, AppSpec, AppSpecError, MAX_WORKERS};
 pub use bind_address::{BIND_ADDRESS_FORMS, BindAddress, BindAddressError};
+pub use listener::{BindError, Listener};

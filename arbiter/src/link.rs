@@ -1,0 +1,156 @@
+//! What the dirty arbiter and its router tell each other.
+//!
+//! The two share a socket pair and speak in frames of type LINK whose payload is one of the enums below, through serde.
+//! The link is the router's lifeline too: when it closes, the router's parent is gone and the router ends.
+//!
+//! ```text
+//! parent                                   router
+//!   │ ◀───────────────────────────── Ready │   it listens
+//!   │ Apps, WorkerUp … ──────────────────▶ │   in this order; again in full to a router that replaces a dead one
+//!   │ ◀──────────── Condemn, then Drained  │   a worker hangs: nothing new goes to it, its other lanes finish
+//!   │ WorkerStopping ────────────────────▶ │
+//!   │ ◀─────────────────────────── Drained │   the worker may be sent SIGTERM
+//!   │ WorkerGone ────────────────────────▶ │   always, however it ended
+//!   │ DrainAll ──────────────────────────▶ │   the router ends by itself when the last call is answered
+//!   │ Stop ──────────────────────────────▶ │   the router ends at once
+//! ```
+
+use gunmetal_supervise::WorkerId;
+use serde::{Deserialize, Serialize};
+
+/// From the dirty arbiter to its router.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToRouter {
+    /// The apps that this service is configured with. Sent first; a later one replaces it (reload).
+    Apps(Vec<ConfiguredApp>),
+    /// A worker said that it is ready. The router connects to it, once per thread, and gives it calls.
+    WorkerUp(WorkerUp),
+    /// Give this worker nothing new; answered by [`FromRouter::Drained`] once nothing runs on it.
+    WorkerStopping {
+        /// The worker.
+        #[serde(with = "WorkerIdOnLink")]
+        worker: WorkerId,
+    },
+    /// The worker's process has ended; its calls are answered with the cause.
+    WorkerGone {
+        /// The worker.
+        #[serde(with = "WorkerIdOnLink")]
+        worker: WorkerId,
+        /// How it ended, as the rest of a sentence: `was killed by SIGKILL`, `exited with code 3`.
+        cause: String,
+    },
+    /// Nothing can serve this app now, nor is a worker being started that could: its calls, those that wait and those
+    /// to come, are answered at once. Ends with [`ToRouter::AppPending`], or with a [`ToRouter::WorkerUp`] that holds
+    /// the app.
+    AppUnavailable {
+        /// The app, as configured.
+        path: String,
+        /// Why, as a clause: `its workers fail to start: no such file: weights.bin`.
+        reason: String,
+    },
+    /// A worker for this app is being started: calls wait for it. Every app is in this state to begin with, unless its
+    /// limit is 0.
+    AppPending {
+        /// The app, as configured.
+        path: String,
+    },
+    /// The answer to [`FromRouter::Manage`].
+    ManageDone {
+        /// The token of the question.
+        token: u64,
+        /// What was done, or why nothing could be.
+        outcome: Result<ManageReport, String>,
+    },
+    /// Accept no more clients and no more calls, finish the calls that run or wait, then end with success.
+    DrainAll,
+    /// End at once.
+    Stop,
+}
+
+/// From the router to the dirty arbiter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromRouter {
+    /// The router accepts clients. Sent once, first.
+    Ready,
+    /// This worker does not let go of a call that was cancelled or timed out. It is given nothing new; after the
+    /// [`FromRouter::Drained`] that follows, or when patience ends, it should be killed and replaced.
+    Condemn {
+        /// The worker.
+        #[serde(with = "WorkerIdOnLink")]
+        worker: WorkerId,
+        /// What it did, as a clause for the log.
+        reason: String,
+    },
+    /// Nothing runs any more on this stopping or condemned worker, but for calls that nobody waits for.
+    Drained {
+        /// The worker.
+        #[serde(with = "WorkerIdOnLink")]
+        worker: WorkerId,
+    },
+    /// A client asks for more or fewer workers; to be answered by [`ToRouter::ManageDone`] with the same token.
+    Manage {
+        /// Names this question.
+        token: u64,
+        /// Which way.
+        op: ManageOp,
+        /// How many, at least 1.
+        count: u32,
+    },
+}
+
+/// An app that the service is configured with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfiguredApp {
+    /// `module:Name`, as clients write it.
+    pub path: String,
+    /// How many workers may hold it; `None` for all. At 0 it is unavailable.
+    pub limit: Option<u32>,
+}
+
+/// A worker that is ready to be given calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerUp {
+    /// Its name.
+    #[serde(with = "WorkerIdOnLink")]
+    pub worker: WorkerId,
+    /// Its process.
+    pub pid: u32,
+    /// When it was forked, counted over all workers of this dirty arbiter: 1, 2, 3 … (STATUS reports it).
+    pub age: u64,
+    /// The paths of the apps it holds.
+    pub apps: Vec<String>,
+    /// The path of the socket it listens on.
+    pub socket: String,
+    /// How many lanes it serves, at least 1.
+    pub threads: u32,
+}
+
+/// What a client may ask for with MANAGE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ManageOp {
+    /// More workers.
+    Add,
+    /// Fewer workers.
+    Remove,
+}
+
+/// What came of a [`FromRouter::Manage`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManageReport {
+    /// How many workers are being started, or stopped, because of the question.
+    pub changed: u32,
+    /// Why that is fewer than asked for.
+    pub reason: Option<String>,
+    /// How many workers there are now.
+    pub total_workers: u32,
+    /// How many there are to be.
+    pub target_workers: u32,
+}
+
+/// How a [`WorkerId`] travels: `supervise` knows no serde.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "WorkerId")]
+struct WorkerIdOnLink {
+    slot: u32,
+    generation: u64,
+}
