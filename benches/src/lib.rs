@@ -1,1 +1,14 @@
-//! Benchmarks of gunmetal beside its peers.
+//! What the benches share: samples and their percentiles, the tables they print, and child
+//! processes that end with the bench. How to run each is in `README.md`.
+
+#![forbid(unsafe_code)]
+
+mod child;
+mod options;
+mod samples;
+mod table;
+
+pub use child::{Child, die_with_parent, say_ready};
+pub use options::Options;
+pub use samples::{Samples, median};
+pub use table::{Bound, Table, Verdict, bytes, duration, rate};
