@@ -3,12 +3,12 @@
 mod action;
 mod config;
 mod event;
+#[cfg(test)]
+mod histories;
 mod process;
 mod reload;
 mod resize;
 mod slot;
-#[cfg(test)]
-mod histories;
 #[cfg(test)]
 mod tests;
 
@@ -64,7 +64,9 @@ pub struct Pool {
 #[derive(Debug)]
 enum Phase {
     /// Some slot has never been ready: a startup failure ends everything.
-    Booting { then_reload: bool },
+    Booting {
+        then_reload: bool,
+    },
     Running,
     Reloading(Reload),
     Stopping(StopMode),
@@ -347,7 +349,12 @@ impl Pool {
         }
     }
 
-    fn with_process(&mut self, worker: WorkerId, now: Instant, act: impl FnOnce(&mut Process, &mut Context<'_>)) {
+    fn with_process(
+        &mut self,
+        worker: WorkerId,
+        now: Instant,
+        act: impl FnOnce(&mut Process, &mut Context<'_>),
+    ) {
         let mut cx = Context { config: &self.config, now, actions: &mut self.actions };
         if let Some(process) = self.processes.get_mut(&worker) {
             act(process, &mut cx);

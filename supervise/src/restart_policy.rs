@@ -78,7 +78,11 @@ impl RestartHistory {
         };
         let delay = doublings.map_or(Duration::ZERO, |doublings| {
             let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-            policy.base_delay.saturating_mul(factor).min(policy.max_delay).mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0)
+            policy
+                .base_delay
+                .saturating_mul(factor)
+                .min(policy.max_delay)
+                .mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0)
         });
         self.streak = self.streak.saturating_add(1);
         self.last_restart = Some(now + delay);
@@ -183,7 +187,8 @@ mod tests {
         let mut jitter = Jitter::from_seed(7);
         for _ in 0..1000 {
             let mut history = RestartHistory::default();
-            let delay = history.admit(&POLICY, Failure::Startup, Instant::now(), jitter.next_fraction()).unwrap();
+            let delay =
+                history.admit(&POLICY, Failure::Startup, Instant::now(), jitter.next_fraction()).unwrap();
             assert!((1.0..1.25).contains(&delay.as_secs_f64()), "{delay:?}");
         }
     }

@@ -209,7 +209,9 @@ impl Process {
         match self.state {
             State::Starting { ready_by } => ready_by,
             State::Draining { until, .. } => Some(until),
-            State::Failing { kill_by } | State::Stopping { kill_by } | State::Aborting { kill_by } => Some(kill_by),
+            State::Failing { kill_by } | State::Stopping { kill_by } | State::Aborting { kill_by } => {
+                Some(kill_by)
+            }
             State::Spawning | State::Unwanted | State::Standby | State::Serving | State::Killed => None,
         }
     }

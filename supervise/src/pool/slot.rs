@@ -24,7 +24,12 @@ pub(super) enum Seat {
 
 impl Slot {
     pub(super) fn held_by(worker: WorkerId) -> Slot {
-        Slot { seat: Seat::Held(worker), successor: None, history: RestartHistory::default(), was_ready: false }
+        Slot {
+            seat: Seat::Held(worker),
+            successor: None,
+            history: RestartHistory::default(),
+            was_ready: false,
+        }
     }
 
     pub(super) fn is_held_by(&self, worker: WorkerId) -> bool {

@@ -1,0 +1,144 @@
+//! From a copy of the parent to a process with a role of its own.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getppid};
+
+use crate::fork::Newborn;
+use crate::{set_title, sys};
+
+/// What a child keeps and becomes. Everything it does not name, it does not have.
+#[derive(Debug)]
+pub struct ChildSetup {
+    title: String,
+    keep: Vec<RawFd>,
+    death_signal: Option<Signal>,
+}
+
+impl ChildSetup {
+    /// A child that is shown as `title`, keeps only the standard streams, and gets SIGTERM when its parent dies.
+    #[must_use]
+    pub fn new(title: impl Into<String>) -> ChildSetup {
+        ChildSetup { title: title.into(), keep: vec![0, 1, 2], death_signal: Some(Signal::SIGTERM) }
+    }
+
+    /// Keeps this descriptor open.
+    #[must_use]
+    pub fn keep(mut self, descriptor: &impl AsFd) -> ChildSetup {
+        self.keep.push(descriptor.as_fd().as_raw_fd());
+        self
+    }
+
+    /// What the kernel sends when the parent dies; `None` for nothing. A child can also watch [`Parent`].
+    #[must_use]
+    pub fn death_signal(mut self, signal: impl Into<Option<Signal>>) -> ChildSetup {
+        self.death_signal = signal.into();
+        self
+    }
+}
+
+impl Newborn {
+    /// Sheds what was inherited: closes every descriptor that `setup` does not keep, resets signal dispositions and
+    /// the signal mask, sets the title, and arms the parent-death signal.
+    ///
+    /// The values that owned the closed descriptors are now about nothing, or soon about somebody else's file: they
+    /// must be neither used nor dropped in this process. [`spawn_child`](crate::spawn_child) sees to the dropping.
+    ///
+    /// A signal that the parent's mask held back, such as a SIGTERM sent right after the fork, takes effect here.
+    ///
+    /// # Errors
+    ///
+    /// [`BecomeChildError::ParentGone`] if the parent has died already: there is nobody to work for, exit.
+    pub fn become_child(self, setup: ChildSetup) -> Result<Parent, BecomeChildError> {
+        sys::descriptors::close_all_but(&setup.keep)
+            .map_err(|errno| BecomeChildError::Descriptors(errno.into()))?;
+        sys::dispositions::reset().map_err(|errno| BecomeChildError::Signals(errno.into()))?;
+        set_title(&setup.title);
+        let parent = Parent::watch(self.parent)?;
+        parent.arm_death_signal(setup.death_signal)?;
+        Ok(parent)
+    }
+}
+
+/// A child's handle on its parent. The descriptor is readable once the parent is gone.
+#[derive(Debug)]
+pub struct Parent {
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+impl Parent {
+    /// The parent's pid.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Has the kernel send `signal` when the thread that forked this process ends; `None` disarms.
+    ///
+    /// A change of user clears this: call it again after one.
+    ///
+    /// # Errors
+    ///
+    /// [`BecomeChildError::ParentGone`] if the signal would never come, since the parent died before.
+    pub fn arm_death_signal(&self, signal: Option<Signal>) -> Result<(), BecomeChildError> {
+        prctl::set_pdeathsig(signal).map_err(|errno| BecomeChildError::DeathSignal(errno.into()))?;
+        self.check()
+    }
+
+    /// Opens the descriptor first and looks second: if the parent is still ours after that, the pid was its own when
+    /// the descriptor was opened, and its death cannot be missed any more.
+    fn watch(pid: Pid) -> Result<Parent, BecomeChildError> {
+        let gone = BecomeChildError::ParentGone { pid: pid.as_raw() };
+        let pidfd = match sys::pidfd::open(pid) {
+            Ok(pidfd) => pidfd,
+            Err(nix::errno::Errno::ESRCH) => return Err(gone),
+            Err(errno) => return Err(BecomeChildError::Watch(errno.into())),
+        };
+        let parent = Parent { pid, pidfd };
+        parent.check()?;
+        Ok(parent)
+    }
+
+    fn check(&self) -> Result<(), BecomeChildError> {
+        // An orphan is given another parent before its own is reaped.
+        if getppid() == self.pid {
+            Ok(())
+        } else {
+            Err(BecomeChildError::ParentGone { pid: self.pid.as_raw() })
+        }
+    }
+}
+
+impl AsFd for Parent {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// Why a new process could not take up its role. It should exit.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BecomeChildError {
+    /// Some inherited descriptors are still open.
+    #[error("cannot close inherited descriptors")]
+    Descriptors(#[source] io::Error),
+    /// The signals are still set up as the parent's.
+    #[error("cannot reset signal dispositions and mask")]
+    Signals(#[source] io::Error),
+    /// There is no handle on the parent.
+    #[error("cannot watch the parent process")]
+    Watch(#[source] io::Error),
+    /// The parent's death would go unnoticed.
+    #[error("cannot set the parent-death signal")]
+    DeathSignal(#[source] io::Error),
+    /// The parent is dead.
+    #[error("the parent process {pid} is gone")]
+    ParentGone {
+        /// Its pid while it lived.
+        pid: i32,
+    },
+}

@@ -1,0 +1,89 @@
+//! A sign of life that costs one system call.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::libc::O_TMPFILE;
+use nix::time::{ClockId, clock_gettime};
+
+/// A file without a name, made by a parent before the fork; the child touches it, the parent looks at its age.
+///
+/// The file's modification time holds the monotonic clock, which all processes of a machine share, and not the time
+/// of day: setting the clock makes no worker look dead.
+#[derive(Debug)]
+pub struct Heartbeat {
+    file: File,
+}
+
+impl Heartbeat {
+    /// Makes a fresh heartbeat, touched now, in `dir`, which should be on a file system in memory: a touch on a busy
+    /// disk can take as long as the disk.
+    ///
+    /// # Errors
+    ///
+    /// What the file system refused.
+    pub fn create_in(dir: &Path) -> io::Result<Heartbeat> {
+        let file = OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(O_TMPFILE).open(dir)?;
+        let heartbeat = Heartbeat { file };
+        heartbeat.touch()?;
+        Ok(heartbeat)
+    }
+
+    /// Says: alive.
+    ///
+    /// # Errors
+    ///
+    /// What the file system refused.
+    pub fn touch(&self) -> io::Result<()> {
+        self.file.set_modified(UNIX_EPOCH + monotonic_now()?)
+    }
+
+    /// How long ago the last touch was.
+    ///
+    /// # Errors
+    ///
+    /// What the file system refused.
+    pub fn age(&self) -> io::Result<Duration> {
+        let touched: SystemTime = self.file.metadata()?.modified()?;
+        let touched = touched.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(monotonic_now()?.saturating_sub(touched))
+    }
+}
+
+impl AsFd for Heartbeat {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+fn monotonic_now() -> io::Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_touch_makes_it_young_again() {
+        let heartbeat = Heartbeat::create_in(&std::env::temp_dir()).unwrap();
+        let hour = Duration::from_secs(3600);
+        let an_hour_ago = monotonic_now().unwrap().saturating_sub(hour);
+        heartbeat.file.set_modified(UNIX_EPOCH + an_hour_ago).unwrap();
+        let stale = heartbeat.age().unwrap();
+        heartbeat.touch().unwrap();
+        let fresh = heartbeat.age().unwrap();
+        assert!(fresh < stale, "{fresh:?} after the touch, {stale:?} before");
+    }
+
+    #[test]
+    fn it_has_no_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let _heartbeat = Heartbeat::create_in(dir.path()).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

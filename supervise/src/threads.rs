@@ -1,0 +1,75 @@
+//! The proof that a process has one thread.
+
+use std::fs;
+use std::io;
+use std::marker::PhantomData;
+use std::thread;
+use std::time::Duration;
+
+/// Proof that the calling thread is the only one of its process, as fork and changes of the environment need it.
+///
+/// It cannot be sent to another thread. Starting a thread while one is held makes it a lie; so it is made where it is
+/// used, and not kept.
+#[derive(Debug)]
+pub struct SingleThread {
+    /// Not `Send`, not `Sync`.
+    _here: PhantomData<*const ()>,
+}
+
+impl SingleThread {
+    /// Looks at `/proc/self/task`.
+    ///
+    /// # Errors
+    ///
+    /// [`ThreadsError::Many`] names the threads found. A thread that was joined a moment ago may still be listed by
+    /// the kernel, so the look is repeated for up to 50 ms before that is said.
+    pub fn check() -> Result<SingleThread, ThreadsError> {
+        let mut looks = 0;
+        loop {
+            let names = thread_names().map_err(ThreadsError::Unknown)?;
+            if names.len() == 1 {
+                return Ok(SingleThread { _here: PhantomData });
+            }
+            looks += 1;
+            if looks == MAX_LOOKS {
+                return Err(ThreadsError::Many { names });
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+}
+
+/// Why there is no proof of a single thread.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ThreadsError {
+    /// There are others.
+    #[error(
+        "this process has {} threads ({}) where only one is allowed: something that ran before, such as a preload or \
+         a hook, started a thread pool or a runtime",
+        names.len(),
+        names.join(", ")
+    )]
+    Many {
+        /// The names of all threads, the first one's included.
+        names: Vec<String>,
+    },
+    /// The kernel would not say.
+    #[error("cannot list this process's threads in /proc/self/task")]
+    Unknown(#[source] io::Error),
+}
+
+fn thread_names() -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir("/proc/self/task")? {
+        // A thread that ends between the listing and the look at its name is no thread.
+        if let Ok(name) = fs::read_to_string(entry?.path().join("comm")) {
+            names.push(name.trim_end().to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+const MAX_LOOKS: u32 = 50;
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
