@@ -1,8 +1,11 @@
 //! A cursor over TLV bytes: every read checked, every error naming the place.
 
+mod well_formed;
+
 use crate::error::DecodeError;
 use crate::limits::{MAX_DATA_LEN, MAX_DEPTH, MAX_ITEM_COUNT};
 use crate::tag;
+use well_formed::QUICK_DEPTH;
 
 /// Reads tokens off the front of a payload.
 #[derive(Debug, Clone)]
@@ -101,6 +104,19 @@ impl<'a> Reader<'a> {
     /// `outer` lists and dicts are open around it. Works without recursion and without allocation.
     #[inline]
     pub(crate) fn value(&mut self, outer: usize) -> Result<&'a [u8], DecodeError> {
+        if outer <= MAX_DEPTH - QUICK_DEPTH
+            && let Some(len) = well_formed::value_len(self.rest)
+        {
+            let (value, rest) = self.rest.split_at(len);
+            self.rest = rest;
+            return Ok(value);
+        }
+        self.value_carefully(outer)
+    }
+
+    /// [`Reader::value`] by way of tokens, which find every mistake and name it.
+    #[cold]
+    fn value_carefully(&mut self, outer: usize) -> Result<&'a [u8], DecodeError> {
         let start = self.rest;
         let first = self.token()?;
         if let Token::List(_) | Token::Dict(_) = first {

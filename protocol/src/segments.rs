@@ -209,6 +209,14 @@ impl Buf for Segments {
     }
 }
 
+impl From<Bytes> for Segments {
+    fn from(bytes: Bytes) -> Self {
+        let mut segments = Self::new();
+        segments.put_bytes(bytes);
+        segments
+    }
+}
+
 impl IntoIterator for Segments {
     type Item = Bytes;
     type IntoIter = SegmentsIter;

@@ -6,6 +6,7 @@ mod dict;
 mod drop;
 mod from;
 mod list;
+mod serde;
 mod show;
 mod walk;
 
