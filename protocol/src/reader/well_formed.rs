@@ -9,6 +9,7 @@ use crate::tag;
 /// `None` says only that the careful reader has to look: at a mistake, which it names, or at lists and
 /// dicts nested more than [`QUICK_DEPTH`] deep. Nothing in this loop builds an error or calls out for
 /// short strings, which makes it three times as fast.
+#[inline]
 pub(super) fn value_len(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     // Items left in each open container but the innermost; a dict's carry `DICT_BIT`.
@@ -22,8 +23,9 @@ pub(super) fn value_len(bytes: &[u8]) -> Option<usize> {
                 return Some(bytes.len() - rest.len());
             }
             open -= 1;
-            left = outer[open] & !DICT_BIT;
-            is_dict = outer[open] & DICT_BIT != 0;
+            // The remainder changes nothing but spares the check of the index, here and below.
+            left = outer[open % QUICK_DEPTH] & !DICT_BIT;
+            is_dict = outer[open % QUICK_DEPTH] & DICT_BIT != 0;
         }
         left -= 1;
         if is_dict {
@@ -41,10 +43,10 @@ pub(super) fn value_len(bytes: &[u8]) -> Option<usize> {
                 let (count, behind) = behind.split_first_chunk()?;
                 let count = u32::from_be_bytes(*count);
                 let item_len = if tag == tag::DICT { MIN_PAIR_LEN } else { 1 };
-                if count > MAX_ITEM_COUNT || count as usize * item_len > behind.len() {
+                if count > MAX_ITEM_COUNT || count as usize * item_len > behind.len() || open == QUICK_DEPTH {
                     return None;
                 }
-                *outer.get_mut(open)? = if is_dict { left | DICT_BIT } else { left };
+                outer[open % QUICK_DEPTH] = if is_dict { left | DICT_BIT } else { left };
                 open += 1;
                 (left, is_dict) = (count, tag == tag::DICT);
                 behind
