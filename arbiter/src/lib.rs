@@ -6,6 +6,7 @@ mod app_spec;
 mod bind_address;
 pub mod link;
 mod listener;
+mod router;
 
 pub use allocation::{Allocation, AppLimit, Shortage};
 pub use app_spec::{APP_SPEC_FORMS, AppSpec, AppSpecError, MAX_WORKERS};

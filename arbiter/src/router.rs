@@ -1,0 +1,5 @@
+//! The router.
+#![allow(dead_code)]
+
+mod dispatcher;
+mod failure;
