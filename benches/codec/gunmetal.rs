@@ -2,11 +2,15 @@
 
 use anyhow::{Result, ensure};
 use bytes::{Buf, Bytes};
-use gunmetal_protocol::{Segments, Value, ValueRef, encode_value, value};
+use gunmetal_protocol::{
+    Segments, Value, ValueRef, encode_value, from_bytes, from_slice, to_segments, value,
+};
 
-use crate::request::{Request, RequestView};
+use crate::request::{Borrowed, Owned, Request, RequestView};
 use crate::subject::Subject;
 
+/// The row that copies because the type asks for it: `serde_bytes::ByteBuf`.
+pub(crate) const OWNED: &str = "gunmetal serde owned";
 /// The row with a target.
 pub(crate) const BORROWED: &str = "gunmetal ValueRef";
 
@@ -19,26 +23,41 @@ pub(crate) fn encoded(request: &Request) -> Result<Bytes> {
 pub(crate) fn decoders<'a>(encoded: &'a Bytes, request: &Request) -> Result<Vec<Subject<'a>>> {
     let value_ref = ValueRef::decode(encoded)?;
     ensure!(view(value_ref) == Some(request.view()), "ValueRef decoded something else");
+    ensure!(
+        from_slice::<Borrowed<'_>>(encoded)?.view() == request.view(),
+        "serde decoded something else, borrowed"
+    );
+    ensure!(from_bytes::<Owned>(encoded.clone())?.view() == request.view(), "serde decoded something else");
     ensure!(Value::decode(encoded.clone())? == owned(request), "Value decoded something else");
     Ok(vec![
         Subject::new(BORROWED, || ValueRef::decode(encoded).expect(DECODED)),
         Subject::new("gunmetal ValueRef, every field read", || {
             view(ValueRef::decode(encoded).expect(DECODED)).expect(DECODED)
         }),
+        Subject::new("gunmetal serde borrowed", || from_slice::<Borrowed<'_>>(encoded).expect(DECODED)),
         Subject::new("gunmetal Value", || Value::decode(encoded.clone()).expect(DECODED)),
+        Subject::new(OWNED, || from_bytes::<Owned>(encoded.clone()).expect(DECODED)),
     ])
 }
 
 pub(crate) fn encoders(request: &Request) -> Result<Vec<Subject<'static>>> {
-    let value = owned(request);
-    let mut out = Segments::new();
-    Ok(vec![Subject::new("gunmetal Value", move || {
-        out.clear();
-        encode_value(&value, &mut out).expect("encoded once before");
-        out.remaining()
-    })])
+    let (value, typed) = (owned(request), request.typed());
+    let (mut out, mut typed_out) = (Segments::new(), Segments::new());
+    Ok(vec![
+        Subject::new("gunmetal Value", move || {
+            out.clear();
+            encode_value(&value, &mut out).expect(ENCODED);
+            out.remaining()
+        }),
+        Subject::new(OWNED, move || {
+            typed_out.clear();
+            to_segments(&typed, &mut typed_out).expect(ENCODED);
+            typed_out.remaining()
+        }),
+    ])
 }
 
+const ENCODED: &str = "encoded once before";
 const DECODED: &str = "decoded once before";
 
 fn owned(request: &Request) -> Value {

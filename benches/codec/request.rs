@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 /// What a typical call says, as plain values; every codec's answer is turned into this and compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
@@ -51,6 +53,73 @@ impl Request {
             quality: self.quality,
             size: self.size,
             name: &self.name,
+        }
+    }
+}
+
+impl Request {
+    /// As a user of serde would write it.
+    pub(crate) fn typed(&self) -> Owned {
+        let Request { app_path, action, image, format, quality, size, name } = self.clone();
+        Owned { app_path, action, args: (image.into(), format, quality), kwargs: OwnedKwargs { size, name } }
+    }
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Owned {
+    app_path: String,
+    action: String,
+    args: (serde_bytes::ByteBuf, String, i64),
+    kwargs: OwnedKwargs,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct OwnedKwargs {
+    size: i64,
+    name: String,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+pub(crate) struct Borrowed<'a> {
+    app_path: &'a str,
+    action: &'a str,
+    #[serde(borrow)]
+    args: (&'a serde_bytes::Bytes, &'a str, i64),
+    kwargs: BorrowedKwargs<'a>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct BorrowedKwargs<'a> {
+    size: i64,
+    name: &'a str,
+}
+
+impl Owned {
+    pub(crate) fn view(&self) -> RequestView<'_> {
+        let (image, format, quality) = &self.args;
+        RequestView {
+            app_path: &self.app_path,
+            action: &self.action,
+            image,
+            format,
+            quality: *quality,
+            size: self.kwargs.size,
+            name: &self.kwargs.name,
+        }
+    }
+}
+
+impl Borrowed<'_> {
+    pub(crate) fn view(&self) -> RequestView<'_> {
+        let (image, format, quality) = self.args;
+        RequestView {
+            app_path: self.app_path,
+            action: self.action,
+            image,
+            format,
+            quality,
+            size: self.kwargs.size,
+            name: self.kwargs.name,
         }
     }
 }

@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use rmp_serde::Serializer;
 use rmpv::Value;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::request::{Request, RequestView};
+use crate::request::{Borrowed, Owned, Request};
 use crate::subject::Subject;
 
 /// Row to compare with: what a user of rmp-serde would write.
@@ -15,12 +15,12 @@ pub(crate) const BORROWED: &str = "rmp-serde borrowed";
 
 /// As a map by name, like our wire format.
 pub(crate) fn named(request: &Request) -> Result<Vec<u8>> {
-    Ok(rmp_serde::to_vec_named(&typed(request))?)
+    Ok(rmp_serde::to_vec_named(&request.typed())?)
 }
 
 /// As an array by position, rmp-serde's default; both sides must have the same struct.
 pub(crate) fn compact(request: &Request) -> Result<Vec<u8>> {
-    Ok(rmp_serde::to_vec(&typed(request))?)
+    Ok(rmp_serde::to_vec(&request.typed())?)
 }
 
 pub(crate) fn decoders<'a>(
@@ -51,7 +51,7 @@ pub(crate) fn decoders<'a>(
 }
 
 pub(crate) fn encoders(request: &Request) -> Result<Vec<Subject<'static>>> {
-    let (typed, named) = (typed(request), named(request)?);
+    let (typed, named) = (request.typed(), named(request)?);
     let value: Value = rmpv::decode::read_value(&mut &named[..])?;
     let (mut out, mut value_out) = (Vec::new(), Vec::new());
     Ok(vec![
@@ -69,67 +69,3 @@ pub(crate) fn encoders(request: &Request) -> Result<Vec<Subject<'static>>> {
 }
 
 const DECODED: &str = "decoded once before";
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Owned {
-    app_path: String,
-    action: String,
-    args: (serde_bytes::ByteBuf, String, i64),
-    kwargs: OwnedKwargs,
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct OwnedKwargs {
-    size: i64,
-    name: String,
-}
-
-#[derive(Debug, PartialEq, Deserialize)]
-struct Borrowed<'a> {
-    app_path: &'a str,
-    action: &'a str,
-    #[serde(borrow)]
-    args: (&'a serde_bytes::Bytes, &'a str, i64),
-    kwargs: BorrowedKwargs<'a>,
-}
-
-#[derive(Debug, PartialEq, Deserialize)]
-struct BorrowedKwargs<'a> {
-    size: i64,
-    name: &'a str,
-}
-
-fn typed(request: &Request) -> Owned {
-    let Request { app_path, action, image, format, quality, size, name } = request.clone();
-    Owned { app_path, action, args: (image.into(), format, quality), kwargs: OwnedKwargs { size, name } }
-}
-
-impl Owned {
-    fn view(&self) -> RequestView<'_> {
-        let (image, format, quality) = &self.args;
-        RequestView {
-            app_path: &self.app_path,
-            action: &self.action,
-            image,
-            format,
-            quality: *quality,
-            size: self.kwargs.size,
-            name: &self.kwargs.name,
-        }
-    }
-}
-
-impl Borrowed<'_> {
-    fn view(&self) -> RequestView<'_> {
-        let (image, format, quality) = self.args;
-        RequestView {
-            app_path: self.app_path,
-            action: self.action,
-            image,
-            format,
-            quality,
-            size: self.kwargs.size,
-            name: self.kwargs.name,
-        }
-    }
-}
