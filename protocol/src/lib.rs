@@ -2,10 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod blocking;
+#[cfg(feature = "codec")]
+mod codec;
 mod encode;
 mod error;
 mod error_payload;
 mod frame;
+mod frame_error;
 mod header;
 mod limits;
 mod macros;
@@ -14,6 +18,7 @@ mod peek;
 mod reader;
 mod segments;
 mod serde;
+pub mod shared_bytes;
 mod tag;
 mod value;
 mod value_ref;
@@ -22,10 +27,14 @@ pub use bytes::Bytes;
 pub use bytestring::ByteString;
 
 pub use args::Args;
+pub use blocking::{FrameReader, READ_LEN};
+#[cfg(feature = "codec")]
+pub use codec::FrameCodec;
 pub use encode::encode_value;
 pub use error::{DecodeError, EncodeError};
 pub use error_payload::{ErrorPayload, ErrorType};
 pub use frame::{Frame, FrameDecoder};
+pub use frame_error::FrameError;
 pub use header::{HEADER_LEN, Header, HeaderError, MAGIC, MessageType, VERSION};
 pub use limits::{MAX_DATA_LEN, MAX_DEPTH, MAX_ITEM_COUNT, MAX_PAYLOAD_LEN, MAX_TYPED_DEPTH};
 pub use message::{

@@ -158,8 +158,9 @@ impl PartialEq for Value {
     /// Floats compare as floats, so NaN equals nothing; the order of a dict does not matter; values of
     /// different kinds are different, also `1` and `1.0`.
     fn eq(&self, other: &Self) -> bool {
-        let mut pairs = vec![(self, other)];
-        while let Some(pair) = pairs.pop() {
+        let mut pairs = Vec::new();
+        let mut next = Some((self, other));
+        while let Some(pair) = next {
             let same = match pair {
                 (Self::None, Self::None) => true,
                 (Self::Bool(a), Self::Bool(b)) => a == b,
@@ -180,6 +181,7 @@ impl PartialEq for Value {
             if !same {
                 return false;
             }
+            next = pairs.pop();
         }
         true
     }
