@@ -1,0 +1,463 @@
+//! The connection that many calls share.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use bytes::{Buf, Bytes};
+use gunmetal_client_core::{
+    CallError, CallId, CallTable, ConnectionEnd, ConnectionStage, MAX_OPEN_CALLS, Outgoing,
+};
+use gunmetal_protocol::{Frame, Header, MessageType, Segments};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+/// A connection on which any number of calls are in flight, their replies in any order.
+///
+/// A caller enters its call in the table and encodes the request into the outbox, under a lock that
+/// is never held across an await or a system call. If the connection is quiet it writes the outbox
+/// at once: one system call and no other task involved. While others wait for replies too, the
+/// outbox is left to the driver, which runs after the callers that the last read has woken: one
+/// write carries what they all have to say.
+#[derive(Debug)]
+pub(crate) struct SharedConnection {
+    state: Mutex<State>,
+    write: OwnedWriteHalf,
+    /// Calls that may still be opened.
+    permits: Semaphore,
+}
+
+/// What the callers and the driver share.
+#[derive(Debug)]
+struct State {
+    table: CallTable<Answer>,
+    /// Frames that nobody is writing yet.
+    outbox: Segments,
+    /// Frames that a writer could not finish; they go before the outbox.
+    unfinished: Segments,
+    /// An empty output, kept for its memory.
+    spare: Segments,
+    /// Bytes ever put into the outbox, and bytes of them that were written.
+    queued: u64,
+    written: u64,
+    turn: Turn,
+    /// The last read brought several replies, whose callers are about to call again.
+    is_bursting: bool,
+    /// The driver has been asked to write the outbox.
+    flush_wanted: bool,
+    /// The driver, while it waits.
+    driver: Option<Waker>,
+    /// The instant that the driver's timer is set to.
+    alarm: Option<std::time::Instant>,
+    is_closing: bool,
+    ended: Option<Arc<ConnectionEnd>>,
+}
+
+/// Who writes to the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Nobody: the next caller may.
+    Free,
+    /// A caller, on some thread, right now.
+    Caller,
+    /// The driver: the socket was full, and it waits for room.
+    Driver,
+}
+
+/// What a call is answered with.
+#[derive(Debug)]
+enum Answer {
+    Frame(MessageType, Bytes),
+    TimedOut,
+    Ended { end: Arc<ConnectionEnd>, sent: bool },
+}
+
+/// What the driver has to do.
+#[derive(Debug)]
+pub(crate) struct Work {
+    /// All clients are gone.
+    pub(crate) is_closing: bool,
+    /// The outbox waits for the driver.
+    pub(crate) flush_wanted: bool,
+    /// The driver has the turn to write.
+    pub(crate) is_unfinished: bool,
+    /// When a call may be due.
+    pub(crate) deadline: Option<std::time::Instant>,
+}
+
+impl SharedConnection {
+    pub(crate) fn new(write: OwnedWriteHalf, max_in_flight: usize) -> SharedConnection {
+        SharedConnection {
+            state: Mutex::new(State {
+                table: CallTable::new(),
+                outbox: Segments::with_capacity(OUTBOX),
+                unfinished: Segments::new(),
+                spare: Segments::with_capacity(OUTBOX),
+                queued: 0,
+                written: 0,
+                turn: Turn::Free,
+                is_bursting: false,
+                flush_wanted: false,
+                driver: None,
+                alarm: None,
+                is_closing: false,
+                ended: None,
+            }),
+            write,
+            permits: Semaphore::new(max_in_flight.clamp(1, MAX_OPEN_CALLS)),
+        }
+    }
+
+    /// Whether calls can be made on it.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.lock().ended.is_none()
+    }
+
+    /// Makes one call and returns the frame that answers it. Dropping the future cancels the call.
+    pub(crate) async fn call(
+        &self,
+        outgoing: &Outgoing<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<(MessageType, Bytes), CallFailure> {
+        let _permit = match self.permits.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => self.permit(deadline).await?,
+        };
+        let mut open = OpenCall { connection: self, id: None };
+        let answer = poll_fn(|cx| match open.id {
+            None => match self.submit(outgoing, deadline, cx.waker()) {
+                Ok(id) => {
+                    open.id = Some(id);
+                    Poll::Pending
+                }
+                Err(failure) => Poll::Ready(Err(failure)),
+            },
+            Some(id) => self.lock().table.poll(id, cx.waker()).map(|answer| {
+                open.id = None;
+                Ok(answer)
+            }),
+        })
+        .await?;
+        match answer {
+            Answer::Frame(message_type, payload) => Ok((message_type, payload)),
+            Answer::TimedOut => Err(CallFailure::TimedOut),
+            Answer::Ended { end, sent } => Err(CallFailure::Ended { end, sent }),
+        }
+    }
+
+    /// Waits for one of the calls in flight to end.
+    async fn permit(&self, deadline: Option<Instant>) -> Result<tokio::sync::SemaphorePermit<'_>, CallFailure> {
+        let permit = self.permits.acquire();
+        let acquired = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, permit).await.map_err(|_| CallFailure::TimedOut)?,
+            None => permit.await,
+        };
+        acquired.map_err(|_| CallFailure::Ended { end: Arc::new(ConnectionEnd::Closed), sent: false })
+    }
+
+    /// Opens the call, then puts its request into the outbox and sees to it that it is written.
+    fn submit(
+        &self,
+        outgoing: &Outgoing<'_>,
+        deadline: Option<Instant>,
+        waker: &Waker,
+    ) -> Result<CallId, CallFailure> {
+        let mut state = self.lock();
+        if let Some(end) = &state.ended {
+            return Err(CallFailure::Ended { end: Arc::clone(end), sent: false });
+        }
+        let position = state.queued;
+        let is_quiet = state.table.waiting_count() < QUIET_BELOW && !state.is_bursting;
+        let deadline = deadline.map(Instant::into_std);
+        let id = state.table.open(deadline, position).expect("there are fewer permits than places");
+        if let Err(error) = state.put(|outbox| outgoing.encode(id.request_id(), outbox)) {
+            state.table.abandon(id);
+            return Err(CallFailure::Call(error));
+        }
+        let pending = state.table.poll(id, waker);
+        debug_assert!(pending.is_pending(), "a call is answered after it was opened");
+        // An earlier deadline than the driver's timer is set to must reach the driver.
+        let alarm_moved = deadline.is_some_and(|deadline| state.alarm.is_none_or(|alarm| deadline < alarm));
+        if alarm_moved {
+            state.alarm = deadline;
+        }
+        if is_quiet && state.turn == Turn::Free {
+            let driver = if alarm_moved { state.driver.take() } else { None };
+            self.write_as_caller(state);
+            wake(driver);
+        } else {
+            let driver = state.ask_driver(alarm_moved);
+            drop(state);
+            wake(driver);
+        }
+        Ok(id)
+    }
+
+    /// Writes the outbox now, and leaves to the driver what the socket has no room for.
+    fn write_as_caller(&self, mut state: MutexGuard<'_, State>) {
+        state.turn = Turn::Caller;
+        let mut segments = state.take_outbox();
+        drop(state);
+        let before = segments.len();
+        let result = self.write_some(&mut segments);
+        let mut state = self.lock();
+        state.written += (before - segments.len()) as u64;
+        let mut wakers = Vec::new();
+        match result {
+            Err(error) => {
+                state.end(ConnectionEnd::io(ConnectionStage::Send, &error), &mut wakers);
+            }
+            Ok(()) if segments.is_empty() && state.outbox.is_empty() => {
+                state.turn = Turn::Free;
+                state.spare = segments;
+            }
+            Ok(()) => {
+                state.unfinished = segments;
+                state.turn = Turn::Driver;
+                wakers.extend(state.driver.take());
+            }
+        }
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Writes as much as the socket takes; what is left stays in `segments`.
+    fn write_some(&self, segments: &mut Segments) -> io::Result<()> {
+        while segments.has_remaining() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = segments.chunks_vectored(&mut slices);
+            let written = match &slices[..count] {
+                [one] => self.write.try_write(one),
+                many => self.write.try_write_vectored(many),
+            };
+            match written {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => segments.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The driver's part of writing: the outbox, and what callers could not finish.
+    pub(crate) fn write_as_driver(&self) -> io::Result<()> {
+        loop {
+            let mut state = self.lock();
+            state.flush_wanted = false;
+            state.is_bursting = false;
+            if state.turn == Turn::Caller {
+                // It looks at the outbox once more when it is done.
+                return Ok(());
+            }
+            let mut segments = mem::take(&mut state.unfinished);
+            if segments.is_empty() {
+                if state.outbox.is_empty() {
+                    state.turn = Turn::Free;
+                    return Ok(());
+                }
+                segments = state.take_outbox();
+            }
+            state.turn = Turn::Driver;
+            drop(state);
+            let before = segments.len();
+            let result = self.write_some(&mut segments);
+            let mut state = self.lock();
+            state.written += (before - segments.len()) as u64;
+            result?;
+            if !segments.is_empty() {
+                state.unfinished = segments;
+                return Ok(());
+            }
+            state.spare = segments;
+        }
+    }
+
+    /// Tells the driver what there is to do, and remembers whom to wake when there is more.
+    pub(crate) fn poll_work(&self, waker: &Waker) -> Work {
+        let mut state = self.lock();
+        match &mut state.driver {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        let deadline = state.table.next_deadline();
+        state.alarm = deadline;
+        Work {
+            is_closing: state.is_closing,
+            flush_wanted: state.flush_wanted,
+            is_unfinished: state.turn == Turn::Driver,
+            deadline,
+        }
+    }
+
+    /// Answers the calls that `next_frame` brings replies for, in one go. Returns how many.
+    pub(crate) fn answer_all(
+        &self,
+        mut next_frame: impl FnMut() -> Result<Option<Frame>, ConnectionEnd>,
+        wakers: &mut Vec<Waker>,
+    ) -> Result<usize, ConnectionEnd> {
+        let mut state = self.lock();
+        let mut count = 0;
+        let result = loop {
+            match next_frame() {
+                Ok(Some(frame)) => {
+                    count += 1;
+                    wakers.extend(state.answer(frame));
+                }
+                Ok(None) => break Ok(count),
+                Err(end) => break Err(end),
+            }
+        };
+        state.is_bursting = count > 1;
+        drop(state);
+        wakers.drain(..).for_each(Waker::wake);
+        result
+    }
+
+    /// Ends the calls that are due at `now`, and tells the arbiter to drop them.
+    pub(crate) fn expire(&self, now: std::time::Instant, wakers: &mut Vec<Waker>) {
+        let mut state = self.lock();
+        let State { table, outbox, queued, flush_wanted, .. } = &mut *state;
+        table.expire(
+            now,
+            |id| {
+                *queued += put_cancel(id.request_id(), outbox);
+                *flush_wanted = true;
+                Answer::TimedOut
+            },
+            wakers,
+        );
+        drop(state);
+        wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Ends the connection: every call in flight is told why.
+    pub(crate) fn end(&self, end: ConnectionEnd) {
+        let mut wakers = Vec::new();
+        self.lock().end(end, &mut wakers);
+        self.permits.close();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Lets the driver end the connection.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.is_closing = true;
+        let driver = state.driver.take();
+        drop(state);
+        wake(driver);
+    }
+
+    /// A caller went away: forget the call, and tell the arbiter if it has not answered.
+    fn cancel(&self, id: CallId) {
+        let mut state = self.lock();
+        if !state.table.abandon(id) || state.ended.is_some() {
+            return;
+        }
+        state.queued += put_cancel(id.request_id(), &mut state.outbox);
+        let driver = state.ask_driver(false);
+        drop(state);
+        wake(driver);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Whoever panicked with the lock did so in code that leaves the state whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Appends what `encode` writes to the outbox.
+    fn put(&mut self, encode: impl FnOnce(&mut Segments) -> Result<(), CallError>) -> Result<(), CallError> {
+        let before = self.outbox.len();
+        encode(&mut self.outbox)?;
+        self.queued += (self.outbox.len() - before) as u64;
+        Ok(())
+    }
+
+    /// The outbox, replaced by an empty one.
+    fn take_outbox(&mut self) -> Segments {
+        let spare = mem::take(&mut self.spare);
+        mem::replace(&mut self.outbox, spare)
+    }
+
+    /// The driver's waker, if it has to be told that there is something to write.
+    fn ask_driver(&mut self, anyway: bool) -> Option<Waker> {
+        let is_news = self.turn == Turn::Free && !mem::replace(&mut self.flush_wanted, true);
+        if is_news || anyway { self.driver.take() } else { None }
+    }
+
+    /// Gives a frame to its call. Returns who waits for it.
+    fn answer(&mut self, frame: Frame) -> Option<Waker> {
+        let Header { message_type, request_id, .. } = frame.header;
+        if message_type == MessageType::Chunk && self.table.is_waiting(request_id) {
+            // The call ends here: its caller did not ask for a stream.
+            self.queued += put_cancel(request_id, &mut self.outbox);
+            self.flush_wanted = true;
+        }
+        self.table.answer(request_id, Answer::Frame(message_type, frame.payload))
+    }
+
+    fn end(&mut self, end: ConnectionEnd, wakers: &mut Vec<Waker>) {
+        if self.ended.is_some() {
+            return;
+        }
+        let end = Arc::new(end);
+        self.ended = Some(Arc::clone(&end));
+        self.table.end(self.written, |sent| Answer::Ended { end: Arc::clone(&end), sent }, wakers);
+        // Linked arguments need not wait for the client to be dropped.
+        self.outbox = Segments::new();
+        self.unfinished = Segments::new();
+        wakers.extend(self.driver.take());
+    }
+}
+
+/// A call in the table; dropping it cancels the call.
+struct OpenCall<'a> {
+    connection: &'a SharedConnection,
+    /// `None` before it was opened and once it is over.
+    id: Option<CallId>,
+}
+
+impl Drop for OpenCall<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.connection.cancel(id);
+        }
+    }
+}
+
+/// Why a call on a shared connection brought no frame.
+#[derive(Debug)]
+pub(crate) enum CallFailure {
+    /// Its deadline passed.
+    TimedOut,
+    /// The connection is over; `sent` if the arbiter may have seen the request.
+    Ended { end: Arc<ConnectionEnd>, sent: bool },
+    /// The call itself was wrong.
+    Call(CallError),
+}
+
+/// Appends a CANCEL frame and returns its length.
+fn put_cancel(request_id: u64, outbox: &mut Segments) -> u64 {
+    let frame = Header { message_type: MessageType::Cancel, payload_len: 0, request_id }.encode();
+    outbox.put_slice(&frame);
+    frame.len() as u64
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// Memory of an outbox at first, in bytes.
+const OUTBOX: usize = 16 << 10;
+/// Slices in one vectored write.
+const MAX_SLICES: usize = 64;
+/// With this many calls waiting, the next one leaves writing to the driver.
+const QUIET_BELOW: usize = 2;
