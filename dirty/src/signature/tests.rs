@@ -1,0 +1,1 @@
+//! Binding against a model that follows Python's rules word for word.

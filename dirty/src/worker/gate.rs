@@ -1,0 +1,133 @@
+//! What the steward and a lane thread agree on about one lane.
+
+use gunmetal_protocol::Segments;
+
+use crate::cancel_token::CancelToken;
+
+/// What the steward and a lane thread agree on about one lane: which request runs, which never will, and which
+/// finished replies wait for company. A plain value; [`Lane`](super::lane::Lane) keeps it under a lock.
+///
+/// Request ids on a lane grow by one, starting at 1.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    /// The last request that started.
+    started: u64,
+    /// The last request that was taken back.
+    revoked: u64,
+    /// The token of the request that runs.
+    running: Option<CancelToken>,
+    /// Whether the router has closed the lane.
+    is_hung_up: bool,
+    /// Finished replies that were not sent yet.
+    pub(super) held: Segments,
+}
+
+/// Whether a request may start.
+#[derive(Debug)]
+pub(super) enum Admission {
+    /// It runs from now on, under this token.
+    Run(CancelToken),
+    /// It was taken back.
+    Revoked,
+    /// Nobody waits for anything here any more.
+    HungUp,
+}
+
+impl Gate {
+    /// A lane thread wants to start request `id`.
+    pub(super) fn admit(&mut self, id: u64) -> Admission {
+        if self.is_hung_up {
+            return Admission::HungUp;
+        }
+        if id <= self.revoked {
+            return Admission::Revoked;
+        }
+        self.started = id;
+        let token = CancelToken::new();
+        self.running = Some(token.clone());
+        Admission::Run(token)
+    }
+
+    /// The request that ran has ended.
+    pub(super) fn end(&mut self) {
+        self.running = None;
+    }
+
+    /// The router takes back what has not started, up to `upto`; returns the first request that did not start.
+    pub(super) fn revoke(&mut self, upto: u64) -> u64 {
+        // What has started cannot be taken back; what was taken back stays so.
+        if upto > self.started {
+            self.revoked = self.revoked.max(upto);
+        }
+        self.started + 1
+    }
+
+    /// The router has closed the lane: nothing starts, and what runs is cancelled.
+    pub(super) fn hang_up(&mut self) {
+        self.is_hung_up = true;
+        if let Some(token) = &self.running {
+            token.cancel();
+        }
+    }
+
+    /// Whether the router has closed the lane.
+    pub(super) fn is_hung_up(&self) -> bool {
+        self.is_hung_up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(admission: Admission) -> bool {
+        matches!(admission, Admission::Run(_))
+    }
+
+    #[test]
+    fn what_has_started_is_not_revoked() {
+        let mut gate = Gate::default();
+        assert!(runs(gate.admit(1)));
+        assert!(runs(gate.admit(2)));
+        assert_eq!(gate.revoke(5), 3, "3 is the first that did not start");
+        assert!(matches!(gate.admit(3), Admission::Revoked));
+        assert!(matches!(gate.admit(5), Admission::Revoked));
+        assert!(runs(gate.admit(6)), "sent after the revocation");
+    }
+
+    #[test]
+    fn a_late_revocation_takes_nothing_back() {
+        let mut gate = Gate::default();
+        assert!(runs(gate.admit(1)));
+        assert_eq!(gate.revoke(1), 2);
+        assert!(runs(gate.admit(2)));
+    }
+
+    #[test]
+    fn a_second_revocation_names_the_same_first() {
+        let mut gate = Gate::default();
+        assert!(runs(gate.admit(1)));
+        assert_eq!(gate.revoke(4), 2);
+        assert_eq!(gate.revoke(3), 2);
+        assert!(matches!(gate.admit(4), Admission::Revoked), "a shorter revocation takes nothing back");
+    }
+
+    #[test]
+    fn hanging_up_cancels_what_runs_and_admits_nothing() {
+        let mut gate = Gate::default();
+        let Admission::Run(token) = gate.admit(1) else { panic!("1 runs") };
+        gate.hang_up();
+        assert!(token.is_cancelled());
+        gate.end();
+        assert!(matches!(gate.admit(2), Admission::HungUp));
+    }
+
+    #[test]
+    fn hanging_up_spares_what_has_ended() {
+        let mut gate = Gate::default();
+        let Admission::Run(token) = gate.admit(1) else { panic!("1 runs") };
+        gate.end();
+        gate.hang_up();
+        assert!(!token.is_cancelled());
+    }
+}

@@ -1,0 +1,410 @@
+//! The main thread of a worker.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use tracing::{debug, info, warn};
+
+use super::apps::Apps;
+use super::connection::{Connection, Next};
+use super::lane::Lane;
+use super::lane_queue::LaneQueue;
+use super::lane_thread::LaneThread;
+use super::stop::{Stop, StopWatch};
+use super::{Heartbeat, ReadyWriter, WorkerConfig, WorkerError, WorkerExit, socket};
+use crate::async_runtime::AsyncRuntime;
+use crate::link::{FromWorker, Hello, ToWorker};
+
+/// The main thread of a worker: it waits for everything and blocks on nothing.
+pub(super) struct Steward {
+    listener: UnixListener,
+    stop: StopWatch,
+    /// Rung by the other threads.
+    bell: Arc<EventFd>,
+    heartbeat: Option<Heartbeat>,
+    next_beat: Instant,
+    ready: Option<ReadyWriter>,
+    threads: usize,
+    runtime: AsyncRuntime,
+    making: Receiver<Result<Apps, String>>,
+    /// Connections that have not said what they are.
+    newcomers: Vec<Connection>,
+    controls: Vec<Connection>,
+    lanes: Vec<Watched>,
+    queue: Arc<LaneQueue>,
+    /// Lane threads that have not ended.
+    live_threads: Arc<AtomicUsize>,
+    is_draining: bool,
+}
+
+/// A lane that nobody has hung up.
+struct Watched {
+    lane: Arc<Lane>,
+    /// Held replies did not fit the router's buffer.
+    wants_flush: bool,
+}
+
+/// What a polled descriptor belongs to.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Stop,
+    Bell,
+    Listener,
+    Newcomer(usize),
+    Control(usize),
+    Lane(usize),
+}
+
+impl Steward {
+    /// Begins to make the apps.
+    pub(super) fn start(config: WorkerConfig) -> Result<Self, WorkerError> {
+        // First, so that every thread to come inherits the blocked signals.
+        let stop = StopWatch::new(config.stop).map_err(setup("watch for its stop"))?;
+        config.listener.set_nonblocking(true).map_err(setup("use its listener"))?;
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let bell = EventFd::from_value_and_flags(0, flags).map_err(io::Error::from);
+        let bell = Arc::new(bell.map_err(setup("create an event descriptor"))?);
+        let runtime = AsyncRuntime::default();
+        let (made, making) = mpsc::channel();
+        // On a thread of its own: `init` may take minutes, and the main thread beats meanwhile.
+        let make = {
+            let (bell, runtime) = (RingOnDrop(Arc::clone(&bell)), runtime.clone());
+            let (apps, slot, generation) = (config.apps, config.slot, config.generation);
+            move || {
+                let _bell = bell;
+                // The receiver is gone only if the worker ends before.
+                let _ = made.send(Apps::make(&apps, slot, generation, &runtime));
+            }
+        };
+        spawn("dirty-init", make)?;
+        Ok(Self {
+            listener: config.listener,
+            stop,
+            bell,
+            heartbeat: config.heartbeat,
+            next_beat: Instant::now(),
+            ready: config.ready,
+            threads: config.threads.max(1),
+            runtime,
+            making,
+            newcomers: Vec::new(),
+            controls: Vec::new(),
+            lanes: Vec::new(),
+            queue: Arc::default(),
+            live_threads: Arc::default(),
+            is_draining: false,
+        })
+    }
+
+    /// Serves until told to stop.
+    pub(super) fn run(mut self) -> Result<WorkerExit, WorkerError> {
+        let apps = match self.wait_for_apps()? {
+            Ok(apps) => Arc::new(apps),
+            Err(exit) => return Ok(exit),
+        };
+        let threads = self.start_lanes(&apps)?;
+        self.say_ready("R");
+        while !(self.is_draining && self.live_threads.load(Ordering::Acquire) == 0) {
+            for (source, flags) in self.wait(Phase::Serving)?.into_iter().rev() {
+                if let Some(Stop::Immediate) = self.handle(source, flags)? {
+                    return Ok(WorkerExit::Immediate);
+                }
+            }
+        }
+        for thread in threads {
+            // A lane thread that panicked has said so already.
+            let _ = thread.join();
+        }
+        if let Some(mut apps) = Arc::into_inner(apps) {
+            apps.close();
+        }
+        self.runtime.stop(RUNTIME_STOP);
+        info!("worker drained");
+        Ok(WorkerExit::Drained)
+    }
+
+    fn wait_for_apps(&mut self) -> Result<Result<Apps, WorkerExit>, WorkerError> {
+        loop {
+            match self.making.try_recv() {
+                Ok(Ok(apps)) => return Ok(Ok(apps)),
+                Ok(Err(reason)) => {
+                    self.say_ready(&format!("E{reason}"));
+                    return Ok(Err(WorkerExit::InitFailed(reason)));
+                }
+                Err(TryRecvError::Disconnected) => {
+                    let reason = "the thread that makes the apps died".to_owned();
+                    self.say_ready(&format!("E{reason}"));
+                    return Ok(Err(WorkerExit::InitFailed(reason)));
+                }
+                Err(TryRecvError::Empty) => {}
+            }
+            for (source, _) in self.wait(Phase::Starting)? {
+                match source {
+                    Source::Stop => {
+                        if self.read_stop()?.is_some() {
+                            // Nothing runs that could be drained, and `init` cannot be interrupted.
+                            return Ok(Err(WorkerExit::Immediate));
+                        }
+                    }
+                    _ => self.silence_bell(),
+                }
+            }
+        }
+    }
+
+    fn start_lanes(&mut self, apps: &Arc<Apps>) -> Result<Vec<JoinHandle<()>>, WorkerError> {
+        let mut threads = Vec::with_capacity(self.threads);
+        for index in 0..self.threads {
+            let thread = LaneThread::new(Arc::clone(&self.queue), Arc::clone(apps), self.runtime.clone());
+            self.live_threads.fetch_add(1, Ordering::AcqRel);
+            let ended =
+                Ended { live: Arc::clone(&self.live_threads), _bell: RingOnDrop(Arc::clone(&self.bell)) };
+            threads.push(spawn(&format!("dirty-lane-{index}"), move || {
+                let _ended = ended;
+                thread.run();
+            })?);
+        }
+        Ok(threads)
+    }
+
+    fn say_ready(&mut self, message: &str) {
+        if let Some(ReadyWriter(mut writer)) = self.ready.take()
+            && let Err(error) = writer.write_all(message.as_bytes()).and_then(|()| writer.flush())
+        {
+            warn!(%error, "nobody hears whether the worker is ready");
+        }
+    }
+
+    /// Waits for the next events, beating meanwhile.
+    fn wait(&mut self, phase: Phase) -> Result<Vec<(Source, PollFlags)>, WorkerError> {
+        loop {
+            let timeout = self.beat();
+            let sources = self.sources(phase);
+            let mut fds: Vec<PollFd<'_>> =
+                sources.iter().map(|(_, fd, flags)| PollFd::new(*fd, *flags)).collect();
+            match poll(&mut fds, timeout) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => {
+                    let news = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::POLLERR));
+                    let ready = sources.iter().map(|(source, ..)| *source).zip(news);
+                    return Ok(ready.filter(|(_, flags)| !flags.is_empty()).collect());
+                }
+                Err(errno) => return Err(WorkerError::Poll { source: errno.into() }),
+            }
+        }
+    }
+
+    fn sources(&self, phase: Phase) -> Vec<(Source, BorrowedFd<'_>, PollFlags)> {
+        let input = PollFlags::POLLIN;
+        let mut sources =
+            vec![(Source::Stop, self.stop.as_fd(), input), (Source::Bell, self.bell.as_fd(), input)];
+        if let Phase::Starting = phase {
+            return sources;
+        }
+        if !self.is_draining {
+            sources.push((Source::Listener, self.listener.as_fd(), input));
+        }
+        let and_output = |wanted, flags| if wanted { flags | PollFlags::POLLOUT } else { flags };
+        sources.extend(
+            self.newcomers.iter().enumerate().map(|(at, peer)| (Source::Newcomer(at), peer.as_fd(), input)),
+        );
+        sources.extend(
+            self.controls
+                .iter()
+                .enumerate()
+                .map(|(at, peer)| (Source::Control(at), peer.as_fd(), and_output(peer.wants_write(), input))),
+        );
+        // Having shut down our own side we would be told so for ever; a peer that closes still shows as POLLHUP.
+        let hang_up = if self.is_draining { PollFlags::empty() } else { rdhup() };
+        sources.extend(self.lanes.iter().enumerate().map(|(at, watched)| {
+            (Source::Lane(at), watched.lane.stream().as_fd(), and_output(watched.wants_flush, hang_up))
+        }));
+        sources
+    }
+
+    /// Gives the sign of life if it is due; returns the time until the next.
+    fn beat(&mut self) -> PollTimeout {
+        let Some(heartbeat) = &mut self.heartbeat else { return PollTimeout::NONE };
+        let now = Instant::now();
+        if now >= self.next_beat {
+            (heartbeat.beat)();
+            self.next_beat = now + heartbeat.interval;
+        }
+        // Rounded up: waking a moment too early would mean a busy moment.
+        let left = self.next_beat.saturating_duration_since(now) + Duration::from_millis(1);
+        PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+    }
+
+    /// Handles one event. Events come with the highest index first, so that removing one moves none that follow.
+    fn handle(&mut self, source: Source, flags: PollFlags) -> Result<Option<Stop>, WorkerError> {
+        match source {
+            Source::Stop => {
+                let stop = self.read_stop()?;
+                if stop == Some(Stop::Drain) {
+                    self.drain();
+                }
+                return Ok(stop);
+            }
+            Source::Bell => self.silence_bell(),
+            Source::Listener => self.accept(),
+            Source::Newcomer(at) => self.greet(at),
+            Source::Control(at) => self.obey(at),
+            Source::Lane(at) => self.look_after(at, flags),
+        }
+        Ok(None)
+    }
+
+    fn read_stop(&mut self) -> Result<Option<Stop>, WorkerError> {
+        self.stop.read().map_err(setup("read what stops it"))
+    }
+
+    fn silence_bell(&self) {
+        // Empty already if two rings came together.
+        let _ = self.bell.read();
+    }
+
+    fn accept(&mut self) {
+        loop {
+            match self.listener.accept().and_then(|(stream, _)| Connection::new(stream)) {
+                Ok(connection) => self.newcomers.push(connection),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => return warn!(%error, "connection cannot be accepted"),
+            }
+        }
+    }
+
+    /// A newcomer says what it is.
+    fn greet(&mut self, at: usize) {
+        // Gone if the worker began to drain in between.
+        let Some(newcomer) = self.newcomers.get_mut(at) else { return };
+        match newcomer.next::<Hello>() {
+            Next::Nothing => {}
+            Next::Ended => drop(self.newcomers.swap_remove(at)),
+            Next::Message(Hello::Control) => {
+                debug!("router connected");
+                let control = self.newcomers.swap_remove(at);
+                self.controls.push(control);
+                // It may have said more already.
+                self.obey(self.controls.len() - 1);
+            }
+            Next::Message(Hello::Lane { lane }) => match self.newcomers.swap_remove(at).into_blocking() {
+                Ok((stream, early)) => {
+                    socket::widen(&stream);
+                    let lane = Arc::new(Lane::new(lane, stream, early));
+                    self.lanes.push(Watched { lane: Arc::clone(&lane), wants_flush: false });
+                    self.queue.push(lane);
+                }
+                Err(error) => warn!(lane, %error, "lane cannot be used"),
+            },
+        }
+    }
+
+    fn obey(&mut self, at: usize) {
+        self.controls[at].flush();
+        loop {
+            match self.controls[at].next() {
+                Next::Message(ToWorker::Revoke { lane, upto }) => {
+                    // Names are a router's own: after a new router connected, the latest lane is meant.
+                    let watched = self.lanes.iter_mut().rev().find(|watched| watched.lane.id() == lane);
+                    // A lane that was closed has no news: its requests ended with it.
+                    let Some(watched) = watched else { continue };
+                    let first = watched.lane.gate().revoke(upto);
+                    watched.wants_flush = !watched.lane.flush_now();
+                    self.controls[at].send(&FromWorker::Revoked { lane, first });
+                }
+                Next::Message(ToWorker::Drain) => self.drain(),
+                Next::Nothing => return,
+                Next::Ended => {
+                    debug!("router disconnected");
+                    drop(self.controls.swap_remove(at));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn look_after(&mut self, at: usize, flags: PollFlags) {
+        let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL | rdhup();
+        if flags.intersects(gone) {
+            let watched = self.lanes.swap_remove(at);
+            debug!(lane = watched.lane.id(), "lane hung up");
+            watched.lane.gate().hang_up();
+        } else {
+            let watched = &mut self.lanes[at];
+            watched.wants_flush = !watched.lane.flush_now();
+        }
+    }
+
+    /// No request starts from now on; the router learns which ones did not.
+    fn drain(&mut self) {
+        if std::mem::replace(&mut self.is_draining, true) {
+            return;
+        }
+        info!("worker drains");
+        self.newcomers.clear();
+        for watched in &mut self.lanes {
+            let lane = &watched.lane;
+            let first = lane.gate().revoke(u64::MAX);
+            watched.wants_flush = !lane.flush_now();
+            for control in &mut self.controls {
+                control.send(&FromWorker::Revoked { lane: lane.id(), first });
+            }
+            lane.stop_reading();
+        }
+        self.queue.close();
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// The apps are being made: connections wait.
+    Starting,
+    Serving,
+}
+
+/// Wakes the steward when a thread ends, however it ends.
+struct RingOnDrop(Arc<EventFd>);
+
+impl Drop for RingOnDrop {
+    fn drop(&mut self) {
+        // Fails only if it rings already.
+        let _ = self.0.write(1);
+    }
+}
+
+/// Counts a lane thread out, then rings: fields are dropped after `drop`.
+struct Ended {
+    live: Arc<AtomicUsize>,
+    _bell: RingOnDrop,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.live.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, WorkerError> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(setup("start a thread"))
+}
+
+fn setup(what: &'static str) -> impl FnOnce(io::Error) -> WorkerError {
+    move |source| WorkerError::Setup { what, source }
+}
+
+/// POLLRDHUP, which nix has no name for.
+fn rdhup() -> PollFlags {
+    PollFlags::from_bits_retain(nix::libc::POLLRDHUP)
+}
+
+/// What spawned tasks get to end after the apps are closed.
+const RUNTIME_STOP: Duration = Duration::from_secs(1);

@@ -1,0 +1,116 @@
+//! What ends a worker.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// What ends a worker.
+#[derive(Debug)]
+pub enum StopSource {
+    /// SIGTERM drains, SIGQUIT and SIGINT end at once. For the main thread of a process of its own: the signals
+    /// stay blocked in it.
+    Signals,
+    /// A [`StopHandle`].
+    Handle(StopReceiver),
+}
+
+impl StopSource {
+    /// A handle that stops a worker which runs beside other things in one process.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no pipe left.
+    pub fn handle() -> io::Result<(StopHandle, StopSource)> {
+        let (reader, writer) = io::pipe()?;
+        Ok((StopHandle { writer }, StopSource::Handle(StopReceiver { reader })))
+    }
+}
+
+/// Stops a worker; dropping it drains.
+#[derive(Debug)]
+pub struct StopHandle {
+    writer: PipeWriter,
+}
+
+/// The worker's end of a [`StopHandle`].
+#[derive(Debug)]
+pub struct StopReceiver {
+    reader: PipeReader,
+}
+
+impl StopHandle {
+    /// Drains, as SIGTERM does.
+    pub fn drain(&self) {
+        self.send(DRAIN);
+    }
+
+    /// Ends at once, as SIGQUIT does.
+    pub fn quit(&self) {
+        self.send(QUIT);
+    }
+
+    fn send(&self, byte: u8) {
+        // Fails only if the worker has ended, which is what was asked for.
+        let _ = (&self.writer).write_all(&[byte]);
+    }
+}
+
+/// What a stop source asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    Drain,
+    Immediate,
+}
+
+/// A stop source that can be polled.
+pub(super) enum StopWatch {
+    Signals(SignalFd),
+    Handle(StopReceiver),
+}
+
+impl StopWatch {
+    /// Blocks the signals in this thread, and so in every thread started from it later.
+    pub(super) fn new(source: StopSource) -> io::Result<Self> {
+        match source {
+            StopSource::Signals => {
+                let mut signals = SigSet::empty();
+                signals.extend([Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT]);
+                signals.thread_block()?;
+                let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+                Ok(Self::Signals(SignalFd::with_flags(&signals, flags)?))
+            }
+            StopSource::Handle(receiver) => Ok(Self::Handle(receiver)),
+        }
+    }
+
+    /// What was asked for, if poll says that there is something.
+    pub(super) fn read(&mut self) -> io::Result<Option<Stop>> {
+        match self {
+            Self::Signals(signals) => {
+                let Some(info) = signals.read_signal()? else { return Ok(None) };
+                let is_term =
+                    i32::try_from(info.ssi_signo).is_ok_and(|signo| signo == Signal::SIGTERM as i32);
+                Ok(Some(if is_term { Stop::Drain } else { Stop::Immediate }))
+            }
+            Self::Handle(receiver) => {
+                let mut byte = [0];
+                let count = receiver.reader.read(&mut byte)?;
+                Ok(Some(if count == 1 && byte == [QUIT] { Stop::Immediate } else { Stop::Drain }))
+            }
+        }
+    }
+}
+
+impl AsFd for StopWatch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Signals(signals) => signals.as_fd(),
+            Self::Handle(receiver) => receiver.reader.as_fd(),
+        }
+    }
+}
+
+const DRAIN: u8 = b'D';
+const QUIT: u8 = b'Q';
