@@ -71,6 +71,12 @@ impl<R: Read> FrameReader<R> {
         &self.inner
     }
 
+    /// The reader underneath, to change its settings or to write to it. What is read from it directly
+    /// is lost to the frames.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.inner
+    }
+
     /// Whether the beginning of another frame, or all of it, was read already.
     pub fn has_buffered(&self) -> bool {
         !self.buf.is_empty() || self.large.is_some() || self.decoder.pending().is_some()
