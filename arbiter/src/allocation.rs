@@ -16,7 +16,7 @@ pub struct AppLimit {
     /// `module:Name`.
     pub path: String,
     /// Workers that load the app; `None` is all.
-    pub limit: Option<usize>,
+    pub limit: Option<u32>,
 }
 
 /// The apps of a service and where they go.
@@ -31,9 +31,9 @@ pub struct Shortage<'a> {
     /// `module:Name`.
     pub path: &'a str,
     /// Workers it asks for.
-    pub wanted: usize,
+    pub wanted: u32,
     /// Workers there are.
-    pub found: usize,
+    pub found: u32,
 }
 
 impl Allocation {
@@ -48,17 +48,17 @@ impl Allocation {
     }
 
     /// The apps that the worker in `slot` (counted from 0) loads.
-    pub fn apps_of(&self, slot: usize) -> impl Iterator<Item = &str> {
+    pub fn apps_of(&self, slot: u32) -> impl Iterator<Item = &str> {
         self.apps.iter().filter(move |app| app.limit.is_none_or(|limit| slot < limit)).map(|app| app.path.as_str())
     }
 
     /// The fewest workers that the specs allow: the largest limit, at least one.
-    pub fn minimum(&self) -> usize {
+    pub fn minimum(&self) -> u32 {
         self.apps.iter().filter_map(|app| app.limit).max().unwrap_or(1).max(1)
     }
 
     /// The apps that `worker_count` workers cannot give what they ask for.
-    pub fn shortages(&self, worker_count: usize) -> impl Iterator<Item = Shortage<'_>> {
+    pub fn shortages(&self, worker_count: u32) -> impl Iterator<Item = Shortage<'_>> {
         self.apps.iter().filter_map(move |app| {
             let wanted = app.limit.filter(|limit| *limit > worker_count)?;
             Some(Shortage { path: &app.path, wanted, found: worker_count })

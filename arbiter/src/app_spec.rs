@@ -9,7 +9,7 @@ pub struct AppSpec {
     /// `module:Name`, the path that clients call.
     pub path: String,
     /// The `N` of the configuration; `None` leaves it to the app's own attribute.
-    pub limit: Option<usize>,
+    pub limit: Option<u32>,
 }
 
 /// What [`AppSpec`] accepts, for error messages.
@@ -33,7 +33,7 @@ pub enum AppSpecError {
 }
 
 /// Most workers that a service may be told to have, of either kind.
-pub const MAX_WORKERS: usize = 1024;
+pub const MAX_WORKERS: u32 = 1024;
 
 impl FromStr for AppSpec {
     type Err = AppSpecError;

@@ -48,9 +48,18 @@ impl Heartbeat {
     ///
     /// What the file system refused.
     pub fn age(&self) -> io::Result<Duration> {
+        Ok(monotonic_now()?.saturating_sub(self.last_touch()?))
+    }
+
+    /// When the last touch was, on the monotonic clock: to be compared with another answer of this value, such as the
+    /// one from before the fork, which tells whether the child has ever touched it.
+    ///
+    /// # Errors
+    ///
+    /// What the file system refused.
+    pub fn last_touch(&self) -> io::Result<Duration> {
         let touched: SystemTime = self.file.metadata()?.modified()?;
-        let touched = touched.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(monotonic_now()?.saturating_sub(touched))
+        Ok(touched.duration_since(UNIX_EPOCH).unwrap_or_default())
     }
 }
 

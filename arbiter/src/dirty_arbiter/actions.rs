@@ -1,0 +1,162 @@
+//! What the dirty arbiter does for its two pools.
+
+use gunmetal_supervise::{Action, Departure, Event, ExitStatus, Signal, StartupFailure, StopMode, WorkerId, WorkerState};
+
+use super::{DirtyArbiter, Link, router_process, worker_process};
+use crate::link::{ToRouter, WorkerUp};
+use crate::{ServiceError, report};
+
+impl DirtyArbiter<'_> {
+    /// Does what the pools ask for, until they ask for nothing more.
+    pub(super) fn perform(&mut self) {
+        loop {
+            if let Some(action) = self.next_router_action() {
+                self.perform_router(action);
+            } else if let Some(action) = self.workers.next_action(|_, signal| Some(signal)) {
+                self.perform_worker(action);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// A router that listens to its link is stopped through it: it has calls to finish.
+    fn next_router_action(&mut self) -> Option<Action> {
+        let link = &mut self.link;
+        self.router.next_action(|_, signal| match (signal, &mut *link) {
+            (Signal::SIGTERM, Link::Up(link)) => {
+                link.send(&ToRouter::DrainAll);
+                None
+            }
+            (Signal::SIGINT, Link::Up(link)) => {
+                link.send(&ToRouter::Stop);
+                None
+            }
+            (signal, _) => Some(signal),
+        })
+    }
+
+    fn perform_router(&mut self, action: Action) {
+        match action {
+            Action::Spawn(router) => {
+                let age = self.router.next_age();
+                let outcome = router_process::spawn(age, self.config, self.listener).map(|(member, link)| {
+                    self.link = Link::Starting(router, link);
+                    member
+                });
+                if let Some(pid) = self.router.spawned(router, outcome) {
+                    tracing::info!("Booting router with pid: {pid}");
+                }
+            }
+            Action::Drain(router) => self.router.handle(Event::Drained(router)),
+            Action::Gone { worker: router, departure, status } => self.router_gone(router, &departure, status),
+            Action::Booted => {
+                self.booted.router = true;
+                self.say_ready();
+            }
+            Action::GiveUp(failure) => self.give_up("router failed to start: ", &failure),
+            Action::PoolStopped => self.router_stopped(),
+            action => report::action("router", &action),
+        }
+    }
+
+    fn router_gone(&mut self, router: WorkerId, departure: &Departure, status: Option<ExitStatus>) {
+        let member = self.router.forget(router);
+        report::gone("Router", router, member.as_ref(), departure, status);
+        self.link = Link::Down;
+        // Nobody is left who could say that these have nothing to do, and nobody who could give them anything.
+        let draining: Vec<WorkerId> = self.workers_that_are(WorkerState::Draining).collect();
+        for worker in draining {
+            self.workers.handle(Event::Drained(worker));
+        }
+    }
+
+    fn perform_worker(&mut self, action: Action) {
+        match action {
+            Action::Spawn(worker) => {
+                let age = self.workers.next_age();
+                let outcome = worker_process::spawn(worker, age, self.config, &self.run_dir);
+                if let Some(pid) = self.workers.spawned(worker, outcome) {
+                    let apps: Vec<&str> = self.config.allocation.apps_of(worker.slot).collect();
+                    tracing::info!("Booting dirty worker with pid: {pid} ({})", apps.join(", "));
+                }
+            }
+            Action::Serve(worker) => {
+                self.availability.serves(worker.slot, &self.config.allocation);
+                let up = self.worker_up(worker);
+                self.tell_router(up);
+            }
+            Action::Drain(worker) => match &mut self.link {
+                Link::Up(link) => link.send(&ToRouter::WorkerStopping { worker }),
+                Link::Down | Link::Starting(..) => self.workers.handle(Event::Drained(worker)),
+            },
+            Action::Gone { worker, departure, status } => self.worker_gone(worker, &departure, status),
+            Action::Booted => {
+                self.booted.workers = true;
+                self.say_ready();
+            }
+            Action::GiveUp(failure) => self.give_up("dirty worker failed to start: ", &failure),
+            Action::PoolStopped => self.end_if_empty(),
+            action => report::action("dirty worker", &action),
+        }
+    }
+
+    fn worker_gone(&mut self, worker: WorkerId, departure: &Departure, status: Option<ExitStatus>) {
+        let member = self.workers.forget(worker);
+        report::gone("Dirty worker", worker, member.as_ref(), departure, status);
+        // Its own file by name and generation, so nobody else's.
+        let _ = std::fs::remove_file(worker_process::socket_path(&self.run_dir, worker));
+        self.tell_router(Some(ToRouter::WorkerGone { worker, cause: report::cause(departure, status) }));
+        if let Departure::StartupFailed(reason) | Departure::NotSpawned(Some(reason)) = departure {
+            let mut serving = self.workers_that_are(WorkerState::Serving);
+            if serving.any(|other| other.slot == worker.slot) {
+                return;
+            }
+            drop(serving);
+            let slots: Vec<u32> = self.workers.pool().slots().collect();
+            for (path, reason) in self.availability.failed(worker.slot, reason, &slots, &self.config.allocation) {
+                self.tell_router(Some(ToRouter::AppUnavailable { path, reason }));
+            }
+        }
+    }
+
+    pub(super) fn workers_that_are(&self, wanted: WorkerState) -> impl Iterator<Item = WorkerId> {
+        self.workers.pool().workers().filter(move |(_, state)| *state == wanted).map(|(worker, _)| worker)
+    }
+
+    /// What the router must know of a worker; `None` if there is none.
+    pub(super) fn worker_up(&self, worker: WorkerId) -> Option<ToRouter> {
+        let member = self.workers.member(worker)?;
+        Some(ToRouter::WorkerUp(WorkerUp {
+            worker,
+            pid: u32::try_from(member.pid().as_raw()).unwrap_or_default(),
+            age: member.age(),
+            apps: self.config.allocation.apps_of(worker.slot).map(str::to_owned).collect(),
+            socket: worker_process::socket_path(&self.run_dir, worker).to_string_lossy().into_owned(),
+            threads: self.config.threads,
+        }))
+    }
+
+    /// A router that is not up is told everything when it is.
+    pub(super) fn tell_router(&mut self, message: Option<ToRouter>) {
+        if let (Some(message), Link::Up(link)) = (message, &mut self.link) {
+            link.send(&message);
+        }
+    }
+
+    fn say_ready(&mut self) {
+        if !(self.booted.workers && self.booted.router) {
+            return;
+        }
+        tracing::info!("Dirty arbiter ready (pid: {})", std::process::id());
+        if let Some(Err(error)) = self.ready.take().map(gunmetal_supervise::ReadyWriter::ready) {
+            tracing::debug!(%error, "the master does not listen");
+        }
+    }
+
+    /// Nobody of the first generation can be done without: nothing else is worth waiting for.
+    fn give_up(&mut self, process: &str, failure: &StartupFailure) {
+        self.failure.get_or_insert(ServiceError::startup(process, failure));
+        self.stop(StopMode::Now);
+    }
+}

@@ -1,0 +1,134 @@
+//! The dirty arbiter as a process: a child of the master, or one by itself.
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use gunmetal_supervise::{
+    ChildSetup, Parent, ReadyWriter, RunDir, STARTUP_FAILED, Signal, Signals, readiness_pipe, set_title, spawn_child,
+};
+
+use super::DirtyArbiter;
+use crate::crew::Member;
+use crate::listener::{BindError, SocketFile};
+use crate::{DirtyConfig, ServiceError};
+
+/// Where clients connect: bound once, by the oldest process that lives, and inherited by one router after the other.
+#[derive(Debug)]
+pub(crate) struct DirtySocket {
+    pub(super) listener: UnixListener,
+    file: SocketFile,
+}
+
+impl DirtySocket {
+    pub(crate) fn bind(path: &Path) -> Result<Self, BindError> {
+        let (listener, file) = SocketFile::bind(path)?;
+        tracing::info!("Dirty arbiter listening at: unix:{} ({})", path.display(), std::process::id());
+        Ok(Self { listener, file })
+    }
+
+    pub(crate) fn remove_file(&self) {
+        self.file.remove();
+    }
+}
+
+/// Forks a dirty arbiter from the master.
+pub(crate) fn spawn(age: u64, config: &DirtyConfig, socket: &DirtySocket, run_dir: &Path) -> io::Result<Member> {
+    let (reader, writer) = readiness_pipe()?;
+    // Both processes have a copy of the writer; the fork decides who uses it.
+    let mut writer = Some(writer);
+    let child = spawn_child(|newborn| {
+        let Some(ready) = writer.take() else { return STARTUP_FAILED };
+        // SIGTERM, not SIGKILL, at the master's death: its calls may finish, and it clears up after both.
+        let setup = ChildSetup::new("gunmetal: dirty arbiter").keep(&ready).keep(&socket.listener);
+        let parent = match newborn.become_child(setup) {
+            Ok(parent) => parent,
+            Err(error) => {
+                // If there is no master any more, nobody needs to know.
+                let _ = ready.failed(&error.to_string());
+                return STARTUP_FAILED;
+            }
+        };
+        run_child(config, socket, run_dir, parent, ready)
+    })
+    .map_err(io::Error::other)?;
+    drop(writer);
+    Ok(Member::new(child, age, Some(reader), None))
+}
+
+fn run_child(config: &DirtyConfig, socket: &DirtySocket, run_dir: &Path, parent: Parent, ready: ReadyWriter) -> i32 {
+    let signals = match Signals::block(SIGNALS) {
+        Ok(signals) => signals,
+        Err(error) => {
+            let _ = ready.failed(&format!("dirty arbiter cannot collect signals: {error}"));
+            return STARTUP_FAILED;
+        }
+    };
+    let arbiter = DirtyArbiter::new(config, &socket.listener, run_dir, signals, Some(parent), Some(ready));
+    let ending = arbiter.run();
+    if ending.is_orphan {
+        // The master cannot any more.
+        socket.remove_file();
+        let _ = std::fs::remove_dir_all(run_dir);
+    }
+    match (ending.result, ending.ready) {
+        (Ok(()), _) => 0,
+        (Err(error), Some(ready)) => {
+            let _ = ready.failed(&words(&error));
+            error.exit_code().into()
+        }
+        (Err(error), None) => {
+            tracing::error!("Dirty arbiter ends: {}", words(&error));
+            error.exit_code().into()
+        }
+    }
+}
+
+/// Runs a dirty arbiter alone, in the foreground, until it is told to stop.
+///
+/// Must be called while the process has one thread.
+///
+/// # Errors
+///
+/// Why it could not start, or had to end. Nothing of it is left then.
+pub fn run_dirty_only(config: &DirtyConfig) -> Result<(), ServiceError> {
+    set_title("gunmetal: dirty arbiter");
+    let signals = Signals::block(SIGNALS).map_err(ServiceError::system("collect signals"))?;
+    tracing::info!("Starting gunmetal {}", env!("CARGO_PKG_VERSION"));
+    let pid = std::process::id();
+    let temp_dir = std::env::temp_dir();
+    let path = config.socket.clone().unwrap_or_else(|| temp_dir.join(format!("gunmetal-dirty-{pid}.sock")));
+    let run_dir = RunDir::create(temp_dir.join(format!("gunmetal-{pid}")))
+        .map_err(|error| ServiceError::System { action: "make a run directory", source: io::Error::other(error) })?;
+    let socket = DirtySocket::bind(&path)?;
+    crate::environment::export_socket(&path)
+        .map_err(|error| ServiceError::System { action: "set environment variables", source: io::Error::other(error) })?;
+    let ending = DirtyArbiter::new(config, &socket.listener, run_dir.path(), signals, None, None).run();
+    socket.remove_file();
+    if ending.result.is_ok() {
+        tracing::info!("Shutting down: Dirty arbiter");
+    }
+    ending.result
+}
+
+/// An error and its cause.
+fn words(error: &ServiceError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+/// What the dirty arbiter answers to; everything else keeps its default.
+const SIGNALS: [Signal; 10] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGHUP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGWINCH,
+    Signal::SIGCHLD,
+];

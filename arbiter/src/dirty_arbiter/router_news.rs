@@ -1,0 +1,86 @@
+//! What the router tells the dirty arbiter.
+
+use gunmetal_supervise::{Event, Signal, WorkerState};
+
+use super::{DirtyArbiter, Link};
+use crate::link::{ConfiguredApp, FromRouter, ManageOp, ManageReport, ToRouter};
+
+impl DirtyArbiter<'_> {
+    pub(super) fn read_link(&mut self) {
+        let Some(link) = self.link.open() else { return };
+        match link.receive() {
+            Ok(messages) => {
+                for message in messages {
+                    self.handle_router(message);
+                }
+            }
+            Err(error) => {
+                // A router without a link cannot be told anything: it is replaced. One that has ended is no news.
+                tracing::debug!(%error, "router link lost");
+                self.link = Link::Down;
+                self.router.signal_all(Signal::SIGKILL);
+            }
+        }
+    }
+
+    fn handle_router(&mut self, message: FromRouter) {
+        match message {
+            FromRouter::Ready => self.router_ready(),
+            FromRouter::Condemn { worker, reason } => {
+                tracing::warn!(%worker, reason, "dirty worker condemned");
+                self.workers.handle(Event::Condemn(worker, reason));
+            }
+            FromRouter::Drained { worker } => self.workers.handle(Event::Drained(worker)),
+            FromRouter::Manage { token, op, count } => {
+                let report = self.manage(op, count);
+                self.tell_router(Some(ToRouter::ManageDone { token, outcome: Ok(report) }));
+            }
+        }
+    }
+
+    /// Tells a new router everything there is to know.
+    fn router_ready(&mut self) {
+        let (router, link) = match std::mem::replace(&mut self.link, Link::Down) {
+            Link::Starting(router, link) => (router, link),
+            other => {
+                self.link = other;
+                return;
+            }
+        };
+        self.link = Link::Up(link);
+        let configured = |app: &crate::AppLimit| ConfiguredApp { path: app.path.clone(), limit: app.limit };
+        let apps = self.config.allocation.apps().iter().map(configured).collect();
+        let unavailable = self.availability.unavailable().map(|(path, reason)| ToRouter::AppUnavailable {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        });
+        let ups = self.workers_that_are(WorkerState::Serving).filter_map(|worker| self.worker_up(worker));
+        let messages: Vec<ToRouter> = std::iter::once(ToRouter::Apps(apps)).chain(unavailable).chain(ups).collect();
+        for message in messages {
+            self.tell_router(Some(message));
+        }
+        self.router.handle(Event::Ready(router));
+    }
+
+    fn manage(&mut self, op: ManageOp, count: u32) -> ManageReport {
+        let from = self.workers.slot_count();
+        let wanted = match op {
+            ManageOp::Add => from.saturating_add(count),
+            ManageOp::Remove => from.saturating_sub(count),
+        };
+        self.workers.handle(Event::Resize(wanted));
+        let to = self.workers.slot_count();
+        let changed = from.abs_diff(to);
+        let reason = (changed < count).then(|| match op {
+            ManageOp::Add => format!("there may be {to} workers at most"),
+            ManageOp::Remove => format!("cannot decrease below {to} workers (required by app specs)"),
+        });
+        let total = self.workers.pool().workers().filter(|(_, state)| *state != WorkerState::Stopping).count();
+        ManageReport {
+            changed,
+            reason,
+            total_workers: u32::try_from(total).unwrap_or(u32::MAX),
+            target_workers: to,
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A dirty worker process, at the moment of its birth.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gunmetal_dirty::AppFactory;
+use gunmetal_dirty::worker::{Heartbeat, ReadyWriter, StopSource, WorkerConfig, WorkerExit, run};
+use gunmetal_supervise::{
+    ChildSetup, STARTUP_FAILED, Signal, WorkerId, bind_unix, keep_large_buffers, readiness_pipe, spawn_child,
+};
+
+use crate::DirtyConfig;
+use crate::crew::{Member, Pulse};
+
+/// Where the router finds a worker.
+pub(super) fn socket_path(run_dir: &Path, worker: WorkerId) -> PathBuf {
+    run_dir.join(format!("worker-{}-{}.sock", worker.slot, worker.generation))
+}
+
+/// Forks a worker with the apps of its slot. Its socket listens before it exists, and is to be removed after it is gone.
+pub(super) fn spawn(worker: WorkerId, age: u64, config: &DirtyConfig, run_dir: &Path) -> io::Result<Member> {
+    let path = socket_path(run_dir, worker);
+    let listener = bind_unix(&path).map_err(io::Error::other)?;
+    let spawned = spawn_on(worker, age, config, listener);
+    if spawned.is_err() {
+        let _ = fs::remove_file(&path);
+    }
+    spawned
+}
+
+fn spawn_on(
+    worker: WorkerId,
+    age: u64,
+    config: &DirtyConfig,
+    listener: std::os::unix::net::UnixListener,
+) -> io::Result<Member> {
+    let (reader, writer) = readiness_pipe()?;
+    // Both processes have a copy of these values; the fork decides who uses which.
+    let (mut writer, mut pulse, mut listener) = (Some(writer), Some(Pulse::new()?), Some(listener));
+    let child = spawn_child(|newborn| {
+        let (Some(readiness), Some(pulse), Some(listener)) = (writer.take(), pulse.take(), listener.take()) else {
+            return STARTUP_FAILED;
+        };
+        let heartbeat = pulse.heartbeat;
+        // Its arbiter's death is its own: the next arbiter starts workers that its router knows.
+        let setup = ChildSetup::new(format!("gunmetal: dirty worker {worker}"))
+            .keep(&readiness)
+            .keep(&heartbeat)
+            .keep(&listener)
+            .death_signal(Signal::SIGKILL);
+        let outcome = newborn
+            .become_child(setup)
+            .map_err(io::Error::other)
+            .and_then(|_parent| Ok(File::from(readiness.as_fd().try_clone_to_owned()?)));
+        let pipe = match outcome {
+            Ok(pipe) => pipe,
+            Err(error) => {
+                // If there is no arbiter any more, nobody needs to know.
+                let _ = readiness.failed(&error.to_string());
+                return STARTUP_FAILED;
+            }
+        };
+        drop(readiness);
+        keep_large_buffers();
+        let apps: Vec<(String, AppFactory)> = config
+            .allocation
+            .apps_of(worker.slot)
+            .filter_map(|path| Some((path.to_owned(), config.registry.get(path)?)))
+            .collect();
+        let interval = config.timeout.map_or(LONGEST_INTERVAL, |timeout| (timeout / 2).min(LONGEST_INTERVAL));
+        let beat = move || {
+            // A worker that cannot touch its heartbeat is replaced for it.
+            let _ = heartbeat.touch();
+        };
+        let exit = run(WorkerConfig {
+            listener,
+            slot: worker.slot,
+            generation: worker.generation,
+            threads: usize::try_from(config.threads).unwrap_or(usize::MAX),
+            apps,
+            heartbeat: config.timeout.map(|_| Heartbeat { interval, beat: Box::new(beat) }),
+            ready: Some(ReadyWriter(Box::new(pipe))),
+            stop: StopSource::Signals,
+        });
+        match exit {
+            Ok(WorkerExit::Immediate) => 0,
+            Ok(exit) => exit.code(),
+            Err(error) => {
+                tracing::error!(%worker, error = %error, "dirty worker failed");
+                STARTUP_FAILED
+            }
+        }
+    })
+    .map_err(io::Error::other)?;
+    drop((writer, listener));
+    Ok(Member::new(child, age, Some(reader), pulse))
+}
+
+/// Often enough for any timeout that is worth having.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(150);

@@ -1,0 +1,59 @@
+//! An HTTP worker process, at the moment of its birth.
+
+use std::io;
+
+use gunmetal_supervise::{ChildSetup, Heartbeat, ReadyWriter, STARTUP_FAILED, WorkerId, readiness_pipe, spawn_child};
+
+use crate::Listener;
+use crate::crew::{Member, Pulse};
+use crate::listener::HttpListener;
+
+/// What an HTTP worker process has from its master.
+#[derive(Debug)]
+pub struct HttpProcess {
+    /// Its name.
+    pub worker: WorkerId,
+    /// How many HTTP workers were started up to it, itself included.
+    pub age: u64,
+    /// The listeners, in the order of the `bind` setting.
+    pub listeners: Vec<Listener>,
+    /// Where it says that it serves, or why it cannot.
+    pub readiness: ReadyWriter,
+    /// What it touches to show that it is alive, if it does so at all.
+    pub heartbeat: Heartbeat,
+}
+
+/// Forks an HTTP worker, which runs `body` and exits with the code that it returns.
+pub(crate) fn spawn(
+    worker: WorkerId,
+    age: u64,
+    listeners: &[HttpListener],
+    body: &dyn Fn(HttpProcess) -> i32,
+) -> io::Result<Member> {
+    let (reader, writer) = readiness_pipe()?;
+    // The child takes its own; both processes have a copy of these values, and the fork decides who uses which.
+    let (mut writer, mut pulse) = (Some(writer), Some(Pulse::new()?));
+    let listeners = listeners.iter().map(|bound| bound.listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
+    let mut listeners = Some(listeners);
+    let child = spawn_child(|newborn| {
+        let (Some(readiness), Some(pulse), Some(listeners)) = (writer.take(), pulse.take(), listeners.take()) else {
+            return STARTUP_FAILED;
+        };
+        let heartbeat = pulse.heartbeat;
+        let mut setup = ChildSetup::new("gunmetal: http worker").keep(&readiness).keep(&heartbeat);
+        for listener in &listeners {
+            setup = setup.keep(listener);
+        }
+        match newborn.become_child(setup) {
+            Ok(_parent) => body(HttpProcess { worker, age, listeners, readiness, heartbeat }),
+            Err(error) => {
+                // Tells the master; if there is none any more, nobody needs to know.
+                let _ = readiness.failed(&error.to_string());
+                STARTUP_FAILED
+            }
+        }
+    })
+    .map_err(io::Error::other)?;
+    drop(writer);
+    Ok(Member::new(child, age, Some(reader), pulse))
+}
