@@ -27,23 +27,3 @@ pub fn set_on_exec(descriptor: &impl AsFd, on_exec: OnExec) -> io::Result<()> {
     fcntl(descriptor.as_fd(), FcntlArg::F_SETFD(flags))?;
     Ok(())
 }
-
-#[cfg(test)]
-mod tests {
-    use std::process::Command;
-
-    use super::*;
-
-    #[test]
-    fn a_kept_descriptor_reaches_the_new_program() {
-        use std::os::fd::AsRawFd;
-        let file = tempfile::tempfile().unwrap();
-        let link = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let is_inherited = || Command::new("readlink").arg(&link).output().unwrap().status.success();
-        assert!(!is_inherited());
-        set_on_exec(&file, OnExec::Keep).unwrap();
-        assert!(is_inherited());
-        set_on_exec(&file, OnExec::Close).unwrap();
-        assert!(!is_inherited());
-    }
-}

@@ -53,6 +53,8 @@ pub fn fork() -> Result<Fork, ForkError> {
 
 /// Forks and runs `body` in the child, which exits with the code it returns; 101 if it panics.
 ///
+/// In the parent, `body` is dropped with what was moved into it: so the child's end of a pipe moves to the child.
+///
 /// The rest of the caller's stack never runs in the child and is never dropped there, so descriptors that the child
 /// closed cannot be closed a second time by their old owners.
 ///

@@ -32,6 +32,8 @@ enum Step {
     Stale(usize, usize),
     /// From now on forks fail, or not.
     ForksFail(bool),
+    /// From now on a fork is reported only when the driver gets round to it again, or at once.
+    ForksLag(bool),
     /// From now on new processes ignore polite signals, or not.
     Stubborn(bool),
 }
@@ -52,6 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Reload),
         4 => (which(), 0_usize..8).prop_map(|(worker, kind)| Step::Stale(worker, kind)),
         1 => any::<bool>().prop_map(Step::ForksFail),
+        1 => any::<bool>().prop_map(Step::ForksLag),
         1 => any::<bool>().prop_map(Step::Stubborn),
     ]
 }
@@ -94,7 +97,10 @@ struct World {
     spawned: BTreeSet<WorkerId>,
     gone: BTreeSet<WorkerId>,
     serving: BTreeSet<WorkerId>,
+    /// Forks under way.
+    forking: Vec<WorkerId>,
     forks_fail: bool,
+    forks_lag: bool,
     stubborn: bool,
     stop_seen: bool,
     stopped_count: u32,
@@ -112,7 +118,9 @@ impl World {
             spawned: BTreeSet::new(),
             gone: BTreeSet::new(),
             serving: BTreeSet::new(),
+            forking: Vec::new(),
             forks_fail: false,
+            forks_lag: false,
             stubborn: false,
             stop_seen: false,
             stopped_count: 0,
@@ -142,6 +150,7 @@ impl World {
             Step::Stop(mode) => self.stop(mode),
             Step::Stale(nth, kind) => self.tell_stale(nth, kind),
             Step::ForksFail(fail) => self.forks_fail = fail,
+            Step::ForksLag(lag) => self.forks_lag = lag,
             Step::Stubborn(stubborn) => self.stubborn = stubborn,
         }
     }
@@ -175,7 +184,7 @@ impl World {
     /// News of a worker that is gone changes nothing; old news of one that lives does no harm.
     fn tell_stale(&mut self, nth: usize, kind: usize) {
         let Some(worker) = self.spawned.iter().copied().nth(nth % self.spawned.len().max(1)) else { return };
-        let is_gone = !self.living.contains_key(&worker);
+        let is_gone = self.gone.contains(&worker);
         let event = match kind {
             0 => Event::Spawned(worker),
             1 => Event::Ready(worker),
@@ -191,7 +200,7 @@ impl World {
             let before = format!("{:?}", self.pool);
             self.tell(event.clone());
             assert_eq!(before, format!("{:?}", self.pool), "{event:?} of a worker that is gone");
-        } else {
+        } else if self.living.contains_key(&worker) {
             self.tell(event);
         }
     }
@@ -208,6 +217,9 @@ impl World {
     }
 
     fn perform(&mut self, count: usize) {
+        for worker in std::mem::take(&mut self.forking) {
+            self.fork(worker);
+        }
         for _ in 0..count {
             let Some(action) = self.pool.poll_action() else { return };
             self.act(action);
@@ -220,11 +232,9 @@ impl World {
             Action::Spawn(worker) => {
                 assert!(!self.stop_seen && self.give_up_count == 0, "{worker} spawned after a stop");
                 assert!(self.spawned.insert(worker), "{worker} spawned twice");
-                if self.forks_fail {
-                    self.tell(Event::SpawnFailed(worker, "no memory".to_owned()));
-                } else {
-                    self.living.insert(worker, Process { is_stubborn: self.stubborn, has_spoken: false });
-                    self.tell(Event::Spawned(worker));
+                match self.forks_lag {
+                    true => self.forking.push(worker),
+                    false => self.fork(worker),
                 }
             }
             Action::Serve(worker) => assert!(self.serving.insert(worker), "{worker} serves twice"),
@@ -251,6 +261,15 @@ impl World {
             Action::BackingOff { .. } | Action::Resized { .. } => {}
         }
         assert!(self.booted_count <= 1 && self.give_up_count <= 1 && self.reloads_open <= 1);
+    }
+
+    fn fork(&mut self, worker: WorkerId) {
+        if self.forks_fail {
+            self.tell(Event::SpawnFailed(worker, "no memory".to_owned()));
+        } else {
+            self.living.insert(worker, Process { is_stubborn: self.stubborn, has_spoken: false });
+            self.tell(Event::Spawned(worker));
+        }
     }
 
     /// A driver is told to drain what it was never told to serve only if that was held back for a reload.
@@ -283,7 +302,7 @@ impl World {
 
     /// Forks work and processes are well, from now on.
     fn heal(&mut self) {
-        (self.forks_fail, self.stubborn) = (false, false);
+        (self.forks_fail, self.forks_lag, self.stubborn) = (false, false, false);
         for _ in 0..200 {
             self.perform(usize::MAX);
             for nth in 0..self.living.len() {
@@ -304,6 +323,7 @@ impl World {
 
     /// Nothing but time passes, from now on.
     fn let_time_pass(&mut self) {
+        self.forks_lag = false;
         for _ in 0..1000 {
             self.perform(usize::MAX);
             let Some(deadline) = self.pool.next_deadline() else { return };

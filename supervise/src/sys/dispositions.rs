@@ -12,6 +12,10 @@ pub(crate) fn reset() -> nix::Result<()> {
         // SAFETY: no handler is installed, so none can run code that is not async-signal-safe.
         unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
     }
+    for signal in libc::SIGRTMIN()..=libc::SIGRTMAX() {
+        // SAFETY: as above.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
     // SAFETY: as above; ignoring runs no code either.
     unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigIgn) }?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
