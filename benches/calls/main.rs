@@ -5,6 +5,7 @@
 // `deny`: the code generated for ttrpc allows it, and has none.
 #![deny(unsafe_code)]
 
+mod gunmetal_peer;
 mod measure;
 mod peer;
 mod relay;

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::{relay, tonic_peer, ttrpc_peer};
+use crate::{gunmetal_peer, relay, tonic_peer, ttrpc_peer};
 
 /// One way to reach an echo server in another process.
 pub(crate) trait Peer {
@@ -55,10 +55,13 @@ pub(crate) enum Kind {
     CutThrough,
     Ttrpc,
     Tonic,
+    GunmetalAsync,
+    GunmetalBlocking,
 }
 
 /// Every peer, in the order of the tables.
-pub(crate) const ALL: &[Kind] = &[Kind::Relay, Kind::CutThrough, Kind::Ttrpc, Kind::Tonic];
+pub(crate) const ALL: &[Kind] =
+    &[Kind::Relay, Kind::CutThrough, Kind::Ttrpc, Kind::Tonic, Kind::GunmetalAsync, Kind::GunmetalBlocking];
 
 impl Kind {
     /// Starts the peer's processes with sockets below `dir` and connects to them; `None` if the
@@ -72,6 +75,8 @@ impl Kind {
             Self::CutThrough => Box::new(relay::RelayPeer::start(dir, relay::Mode::CutThrough)?),
             Self::Ttrpc => Box::new(ttrpc_peer::TtrpcPeer::start(dir)?),
             Self::Tonic => Box::new(tonic_peer::TonicPeer::start(dir)?),
+            Self::GunmetalAsync => Box::new(gunmetal_peer::AsyncPeer::start(dir)?),
+            Self::GunmetalBlocking => Box::new(gunmetal_peer::BlockingPeer::start(dir)?),
         }))
     }
 
@@ -82,6 +87,8 @@ impl Kind {
             Self::CutThrough => "cut-through",
             Self::Ttrpc => "ttrpc",
             Self::Tonic => "tonic",
+            Self::GunmetalAsync => "gunmetal-async",
+            Self::GunmetalBlocking => "gunmetal-blocking",
         }
     }
 }

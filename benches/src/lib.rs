@@ -5,10 +5,14 @@
 
 mod child;
 mod options;
+mod processes;
 mod samples;
 mod table;
+mod tree;
 
 pub use child::{Child, die_with_parent, say_ready};
 pub use options::Options;
+pub use processes::{CpuTime, Memory, Process};
 pub use samples::{Samples, median};
 pub use table::{Bound, Table, Verdict, bytes, duration, rate};
+pub use tree::Tree;
