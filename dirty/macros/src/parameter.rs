@@ -61,9 +61,9 @@ impl Parameter {
         };
         let name = bare(&pattern.ident);
         let mut ty = (*input.ty).clone();
-        let mut eraser = LifetimeEraser { opaque: None };
+        let mut eraser = LifetimeEraser { error: None };
         eraser.visit_type_mut(&mut ty);
-        if let Some(error) = eraser.opaque {
+        if let Some(error) = eraser.error {
             return Err(error);
         }
         if let Some(second) = marks.get(1) {
@@ -147,7 +147,8 @@ fn last_type_argument(segment: &PathSegment) -> Option<&Type> {
 
 /// Replaces every lifetime by `'_`: the dispatch has none of the method's own.
 struct LifetimeEraser {
-    opaque: Option<syn::Error>,
+    /// A type that no argument can have.
+    error: Option<syn::Error>,
 }
 
 impl VisitMut for LifetimeEraser {
@@ -158,11 +159,16 @@ impl VisitMut for LifetimeEraser {
     }
 
     fn visit_type_mut(&mut self, ty: &mut Type) {
-        if let Type::ImplTrait(opaque) = ty {
-            let message = "an action's argument needs a concrete type to be decoded to";
-            self.opaque = Some(syn::Error::new_spanned(opaque, message));
-        } else {
-            visit_type_mut(self, ty);
+        match ty {
+            Type::ImplTrait(opaque) => {
+                let message = "an action's argument needs a concrete type to be decoded to";
+                self.error = Some(syn::Error::new_spanned(opaque, message));
+            }
+            Type::Reference(reference) if reference.lifetime.as_ref().is_some_and(|name| name.ident == "static") => {
+                let message = "an argument borrows from its request and cannot be `'static`";
+                self.error = Some(syn::Error::new_spanned(reference, message));
+            }
+            _ => visit_type_mut(self, ty),
         }
     }
 }
