@@ -3,6 +3,9 @@
 //! Forking needs a process with one thread, which the usual harness is not. So this is a harness of its own: each
 //! case runs in a fresh process, made by executing this program again, and fails if it leaves a child behind.
 
+// clippy knows tests by their harness.
+#![allow(clippy::unwrap_used)]
+
 mod cases;
 mod descriptors;
 mod driver;
@@ -57,7 +60,12 @@ fn main() -> ExitCode {
 
     let arguments: Vec<String> = env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    // Those that cargo and nextest pass with a value of their own.
+    let with_value = ["--format", "--test-threads", "--color", "--skip"];
+    let is_value = |index: usize| index > 0 && with_value.contains(&arguments[index - 1].as_str());
+    let is_filter = |index: usize| !arguments[index].starts_with('-') && !is_value(index);
+    let filters: Vec<&String> =
+        (0..arguments.len()).filter(|i| is_filter(*i)).map(|i| &arguments[i]).collect();
     let is_wanted = |name: &str| {
         let matches =
             |filter: &&String| if has("--exact") { *filter == name } else { name.contains(filter.as_str()) };

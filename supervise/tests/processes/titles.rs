@@ -103,7 +103,7 @@ fn arguments_and_environment_stay_readable() {
 fn prints_arguments_under_a_title() {
     set_title(&"a title that covers everything ".repeat(20));
     let arguments: Vec<String> = env::args().skip(1).collect();
-    print!("{} {}\n", arguments.join(" "), env::var("GUNMETAL_TEST_VALUE").unwrap());
+    println!("{} {}", arguments.join(" "), env::var("GUNMETAL_TEST_VALUE").unwrap());
     // And so do children see it.
     let output = Command::new("sh").args(["-c", "echo $GUNMETAL_TEST_VALUE"]).output().unwrap();
     print!("{}", String::from_utf8(output.stdout).unwrap());
