@@ -30,10 +30,8 @@ pub struct Arbiter {
 impl Arbiter {
     /// Serves every connection with `serve`, which is told how many there were before it.
     pub fn start(serve: impl Fn(&mut Peer, usize) + Send + Sync + 'static) -> Arbiter {
-        let arbiter = Arbiter {
-            directory: tempfile::tempdir().unwrap(),
-            connections: Arc::new(AtomicUsize::new(0)),
-        };
+        let arbiter =
+            Arbiter { directory: tempfile::tempdir().unwrap(), connections: Arc::new(AtomicUsize::new(0)) };
         arbiter.listen(serve);
         arbiter
     }
@@ -126,7 +124,8 @@ impl Peer {
     }
 
     pub fn error(&mut self, id: u64, class: &str, message: &str, details: &[(&str, &[u8])]) {
-        let error = dict(&[("error_type", &str(class)), ("message", &str(message)), ("details", &dict(details))]);
+        let error =
+            dict(&[("error_type", &str(class)), ("message", &str(message)), ("details", &dict(details))]);
         self.send(ERROR, id, &dict(&[("error", &error)]));
     }
 
@@ -141,6 +140,12 @@ impl Peer {
     pub fn greet_as_gunicorn(&mut self) {
         let id = self.expect(STATUS).id;
         self.result(id, &gunicorn_status());
+    }
+
+    /// Whether writing to the client fails, because it has closed the connection.
+    pub fn is_gone(&mut self) -> bool {
+        // A frame for no call changes nothing.
+        self.socket.write_all(&raw(END, u64::MAX, &[])).is_err()
     }
 
     /// Whether the client has closed the connection; waits for it.

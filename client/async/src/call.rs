@@ -64,9 +64,7 @@ impl<'a> Call<'a> {
     }
 
     /// Makes the call when the stream is first polled; see [`Client::stream`].
-    pub fn stream<T: DeserializeOwned + 'static>(
-        self,
-    ) -> ReplyStream<T> {
+    pub fn stream<T: DeserializeOwned + 'static>(self) -> ReplyStream<T> {
         ReplyStream::new(
             self.client.clone(),
             self.app_path.to_owned(),

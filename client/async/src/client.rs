@@ -131,7 +131,6 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use]
     pub fn call<'a>(&'a self, app_path: &'a str, action: &'a str) -> Call<'a> {
         Call::new(self, app_path, action)
     }
@@ -269,7 +268,10 @@ impl Client {
     }
 
     /// Limits `connect` to the connect timeout.
-    async fn connecting<T>(&self, connect: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+    async fn connecting<T>(
+        &self,
+        connect: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
         let config = &self.inner.config;
         match tokio::time::timeout(config.connect_timeout, connect).await {
             Ok(result) => result,

@@ -47,7 +47,11 @@ enum Event {
 
 impl Driver {
     /// The driver of `connection`, to be run on the current runtime.
-    pub(crate) fn new(connection: Arc<SharedConnection>, read: OwnedReadHalf, receive: ReceiveBuffer) -> Driver {
+    pub(crate) fn new(
+        connection: Arc<SharedConnection>,
+        read: OwnedReadHalf,
+        receive: ReceiveBuffer,
+    ) -> Driver {
         let flavor = Handle::current().runtime_flavor();
         Driver {
             connection,

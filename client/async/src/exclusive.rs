@@ -90,7 +90,8 @@ impl ExclusiveConnection {
                 return Poll::Ready(Ok(frame));
             }
             ready!(self.socket.poll_read_ready(cx)).map_err(broken)?;
-            let count = ready!(pin!(self.socket.read_buf(&mut self.receive.space())).poll(cx)).map_err(broken)?;
+            let count =
+                ready!(pin!(self.socket.read_buf(&mut self.receive.space())).poll(cx)).map_err(broken)?;
             if count == 0 {
                 return Poll::Ready(Err(ConnectionEnd::Closed));
             }

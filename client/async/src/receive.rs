@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn frames_of_every_size_come_out_whatever_the_reads() {
         let sizes = [0, 1, 4095, 4096, 70_000, 3, 3 << 20, 65_536, 10, 200_000];
-        let payloads: Vec<Vec<u8>> = sizes.iter().map(|&len: &usize| vec![len.to_le_bytes()[0] | 1; len]).collect();
+        let payloads: Vec<Vec<u8>> =
+            sizes.iter().map(|&len: &usize| vec![len.to_le_bytes()[0] | 1; len]).collect();
         let bytes: Vec<u8> = (1..).zip(&payloads).flat_map(|(id, payload)| wire(id, payload)).collect();
         for step in [7_919, 65_536, usize::MAX] {
             let (mut receive, mut frames) = (ReceiveBuffer::default(), Vec::new());

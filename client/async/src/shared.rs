@@ -149,10 +149,15 @@ impl SharedConnection {
     }
 
     /// Waits for one of the calls in flight to end.
-    async fn permit(&self, deadline: Option<Instant>) -> Result<tokio::sync::SemaphorePermit<'_>, CallFailure> {
+    async fn permit(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<tokio::sync::SemaphorePermit<'_>, CallFailure> {
         let permit = self.permits.acquire();
         let acquired = match deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline, permit).await.map_err(|_| CallFailure::TimedOut)?,
+            Some(deadline) => {
+                tokio::time::timeout_at(deadline, permit).await.map_err(|_| CallFailure::TimedOut)?
+            }
             None => permit.await,
         };
         acquired.map_err(|_| CallFailure::Ended { end: Arc::new(ConnectionEnd::Closed), sent: false })

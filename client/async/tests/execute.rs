@@ -6,12 +6,18 @@ mod arbiter;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use arbiter::{Arbiter, CANCEL, MANAGE, REQUEST, dict, gunicorn_status, int, list, raw, str};
+use arbiter::{Arbiter, CANCEL, MANAGE, REQUEST, Raw, dict, gunicorn_status, int, list, raw, str};
 use gunmetal_client::{CallError, Client, ClientConfig, ManageOp, Value, args, value};
 
 /// A client that waits long enough for a test never to depend on it.
 fn client(arbiter: &Arbiter) -> Client {
     Client::new(ClientConfig::new(arbiter.path()).with_call_timeout(Duration::from_secs(60)))
+}
+
+/// An int that is the last positional argument, encoded; the key "kwargs" and an empty dict follow it.
+fn last_argument(request: &Raw) -> &[u8] {
+    let end = request.payload.len() - (5 + 6) - 5;
+    &request.payload[end - 9..end]
 }
 
 #[tokio::test]
@@ -40,9 +46,7 @@ async fn replies_find_their_calls_in_any_order_on_one_connection() {
         let mut requests: Vec<_> = (0..50).map(|_| peer.expect(REQUEST)).collect();
         requests.reverse();
         for request in requests {
-            // The argument is the last but one thing in the payload: an int before an empty dict.
-            let number = &request.payload[request.payload.len() - 5 - 12 - 8..][..8];
-            peer.result(request.id, &[&[5], number].concat());
+            peer.result(request.id, last_argument(&request));
         }
         peer.frame();
     });
@@ -74,10 +78,12 @@ async fn an_apps_error_is_told_with_everything_it_said() {
     assert_eq!(client.execute::<i64>("a:B", "c", ()).await.unwrap(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_call_that_runs_out_of_time_is_cancelled_and_its_late_reply_ignored() {
     let arbiter = Arbiter::start(|peer, _| {
         peer.greet_as_gunmetal();
+        let first = peer.expect(REQUEST).id;
+        peer.result(first, &str("connected"));
         let slow = peer.expect(REQUEST).id;
         assert_eq!(peer.expect(CANCEL).id, slow);
         let next = peer.expect(REQUEST).id;
@@ -86,7 +92,9 @@ async fn a_call_that_runs_out_of_time_is_cancelled_and_its_late_reply_ignored() 
         peer.frame();
     });
     let client = client(&arbiter);
-    let limit = Duration::from_millis(300);
+    client.execute::<String>("a:B", "first", ()).await.unwrap();
+    tokio::time::pause();
+    let limit = Duration::from_secs(3);
     let slow = client.call("a:B", "slow").timeout(limit).execute::<String>().await.unwrap_err();
     assert!(matches!(slow, CallError::Timeout { timeout: Some(told), .. } if told == limit), "{slow:?}");
     tokio::time::resume();
@@ -329,7 +337,10 @@ async fn status_and_manage_are_typed() {
         peer.result(id, &gunicorn_status());
         let manage = peer.expect(MANAGE);
         assert_eq!(manage.payload, dict(&[("op", &int(1)), ("count", &int(2))]));
-        peer.result(manage.id, &dict(&[("success", &[1, 1]), ("operation", &str("add")), ("spawned", &int(2))]));
+        peer.result(
+            manage.id,
+            &dict(&[("success", &[1, 1]), ("operation", &str("add")), ("spawned", &int(2))]),
+        );
         peer.frame();
     });
     let client = client(&arbiter);
@@ -362,8 +373,7 @@ async fn many_threads_share_the_connection() {
     let arbiter = Arbiter::start(|peer, _| {
         peer.greet_as_gunmetal();
         while let Some(request) = peer.frame() {
-            let number = request.payload[request.payload.len() - 5 - 12 - 8..][..8].to_vec();
-            peer.result(request.id, &[&[5], &number[..]].concat());
+            peer.result(request.id, last_argument(&request));
         }
     });
     let client = client(&arbiter);

@@ -133,9 +133,8 @@ mod tests {
     use super::*;
 
     fn socket_of(variables: &[(&str, &str)]) -> Result<PathBuf, ConfigError> {
-        let lookup = |name: &str| {
-            variables.iter().find(|(key, _)| *key == name).map(|(_, path)| PathBuf::from(path))
-        };
+        let lookup =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, path)| PathBuf::from(path));
         ClientConfig::from_variables(lookup).map(|config| config.socket_path)
     }
 

@@ -56,11 +56,12 @@ impl ConnectionEnd {
             },
             ConnectionEnd::BadFrame(error) => CallError::Protocol {
                 message: format!("the arbiter at {} sent a broken frame", socket_path.display()),
-                source: Some(Box::new(error.clone())),
+                source: Some(Box::new(*error)),
             },
-            ConnectionEnd::Refused(message) => {
-                CallError::Protocol { message: format!("the arbiter closed the connection: {message}"), source: None }
-            }
+            ConnectionEnd::Refused(message) => CallError::Protocol {
+                message: format!("the arbiter closed the connection: {message}"),
+                source: None,
+            },
         }
     }
 }

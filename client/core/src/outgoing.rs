@@ -49,7 +49,9 @@ impl Outgoing<'_> {
                 gunmetal_protocol::encode_status(request_id, out);
                 Ok(())
             }
-            Outgoing::Manage { op, count } => gunmetal_protocol::encode_manage(request_id, op, count.into(), out),
+            Outgoing::Manage { op, count } => {
+                gunmetal_protocol::encode_manage(request_id, op, count.into(), out)
+            }
         };
         encoded.map_err(|source| CallError::Encode { call: self.to_string(), source })
     }

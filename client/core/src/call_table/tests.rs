@@ -89,7 +89,14 @@ fn calls_expire_at_their_deadline_and_not_before() {
     assert_eq!(table.next_deadline(), Some(at(3)));
     let mut expired = Vec::new();
     let mut expire = |table: &mut CallTable<u32>, now| {
-        table.expire(now, |id| { expired.push(id); 1 }, &mut Vec::new());
+        table.expire(
+            now,
+            |id| {
+                expired.push(id);
+                1
+            },
+            &mut Vec::new(),
+        );
         expired.clone()
     };
     assert_eq!(expire(&mut table, at(2)), []);

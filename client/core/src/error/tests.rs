@@ -46,7 +46,9 @@ fn an_app_that_is_not_configured_is_told_from_one_that_is_not_served() {
     let gunicorns = error(class, "No workers available for app: a:B", value!({"app_path": "a:B"}));
     assert!(matches!(gunicorns, CallError::NoWorkersAvailable { .. }), "{gunicorns:?}");
     let without_workers = error("DirtyError", "No dirty workers available", value!({}));
-    let CallError::NoWorkersAvailable { app_path, .. } = without_workers else { panic!("{without_workers:?}") };
+    let CallError::NoWorkersAvailable { app_path, .. } = without_workers else {
+        panic!("{without_workers:?}")
+    };
     assert_eq!(app_path, "shop:Cart");
 }
 
@@ -68,7 +70,9 @@ fn only_what_cannot_have_run_is_safe_to_retry() {
     assert!(connection(false).is_retry_safe());
     assert!(!connection(true).is_retry_safe());
     assert!(error("DirtyNoWorkersAvailableError", "queue full", value!({})).is_retry_safe());
-    for class in ["DirtyTimeoutError", "DirtyWorkerError", "DirtyAppError", "DirtyError", "DirtyProtocolError"] {
+    for class in
+        ["DirtyTimeoutError", "DirtyWorkerError", "DirtyAppError", "DirtyError", "DirtyProtocolError"]
+    {
         assert!(!error(class, "x", value!({})).is_retry_safe(), "{class}");
     }
 }
