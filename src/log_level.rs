@@ -33,6 +33,18 @@ impl LogLevel {
         })
     }
 
+    /// gunicorn's name for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
     pub(crate) fn filter(self) -> LevelFilter {
         match self {
             Self::Critical => LevelFilter::OFF,

@@ -33,7 +33,7 @@ pub struct Settings {
     /// Where HTTP listeners are bound.
     pub bind: Vec<BindAddress>,
     /// HTTP worker processes.
-    pub workers: usize,
+    pub workers: u32,
     /// Silence after which an HTTP worker that has ever beaten its heart is replaced; also the time it has to become
     /// ready. `None` is no timeout.
     pub timeout: Option<Duration>,
@@ -42,11 +42,11 @@ pub struct Settings {
     /// Dirty apps to serve; `None` is all that the program has registered.
     pub dirty_apps: Option<Vec<AppSpec>>,
     /// Dirty worker processes, 0 for no dirty arbiter; `None` is as many as the apps ask for.
-    pub dirty_workers: Option<usize>,
+    pub dirty_workers: Option<u32>,
     /// Time that a dirty call may take; `None` is no limit.
     pub dirty_timeout: Option<Duration>,
     /// Calls that a dirty worker serves at a time.
-    pub dirty_threads: usize,
+    pub dirty_threads: u32,
     /// Time that dirty calls have to finish when the service stops.
     pub dirty_graceful_timeout: Duration,
     /// How much is logged.

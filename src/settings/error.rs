@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use gunmetal_dirty::RegistryError;
+
 use super::origin::Origin;
 
 /// What is wrong with the settings: which one, where it stands, what was found, what is allowed.
@@ -17,6 +19,8 @@ pub(crate) enum SettingsError {
     AppNotRegistered { origin: Origin, path: String, hint: String, registered: String },
     #[error("{origin}: dirty_apps names {path:?} twice")]
     AppTwice { origin: Origin, path: String },
+    #[error("set by the program")]
+    BadApp(#[from] RegistryError),
     #[error("configuration file {} cannot be read", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{}:{line}: {message}", path.display())]

@@ -21,13 +21,13 @@ pub(crate) struct Given<T> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Layer {
     pub(crate) bind: Option<Given<Vec<BindAddress>>>,
-    pub(crate) workers: Option<Given<usize>>,
+    pub(crate) workers: Option<Given<u32>>,
     pub(crate) timeout: Option<Given<Duration>>,
     pub(crate) graceful_timeout: Option<Given<Duration>>,
     pub(crate) dirty_apps: Option<Given<Vec<AppSpec>>>,
-    pub(crate) dirty_workers: Option<Given<usize>>,
+    pub(crate) dirty_workers: Option<Given<u32>>,
     pub(crate) dirty_timeout: Option<Given<Duration>>,
-    pub(crate) dirty_threads: Option<Given<usize>>,
+    pub(crate) dirty_threads: Option<Given<u32>>,
     pub(crate) dirty_graceful_timeout: Option<Given<Duration>>,
     pub(crate) log_level: Option<Given<LogLevel>>,
 }

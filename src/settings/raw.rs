@@ -19,9 +19,9 @@ pub(crate) enum Raw {
 
 impl Raw {
     /// A count from `min` to `max`.
-    pub(super) fn count(&self, min: usize, max: usize) -> Result<usize, String> {
+    pub(super) fn count(&self, min: u32, max: u32) -> Result<u32, String> {
         let count = match self {
-            Self::Integer(count) => usize::try_from(*count).ok(),
+            Self::Integer(count) => u32::try_from(*count).ok(),
             Self::Text(text) => text.trim().parse().ok(),
             Self::Float(_) | Self::List(_) | Self::Other(_) => None,
         };

@@ -1,0 +1,34 @@
+//! A service with one dirty app: `cargo run --example small`, then `curl http://127.0.0.1:8000/World`.
+
+use axum::{Router, extract::Path, routing::get};
+use gunmetal::dirty::prelude::*;
+use gunmetal::{HttpWorker, Server, args};
+
+struct Greeter;
+
+#[dirty_app(workers = 2)]
+impl Greeter {
+    fn init(_: &InitContext) -> Result<Self> {
+        Ok(Greeter) // once per worker: load the model here
+    }
+
+    #[action]
+    fn greet(&self, name: String, #[default = "Hello".into()] greeting: String) -> String {
+        format!("{greeting}, {name}!")
+    }
+}
+
+async fn serve(worker: HttpWorker) -> anyhow::Result<()> {
+    let client = worker.client()?;
+    let greet = async move |Path(name): Path<String>| {
+        let args = args![name; greeting = "Good day"];
+        client.execute::<String>("hello:Greeter", "greet", args).await.map_err(|error| error.to_string())
+    };
+    let listener = tokio::net::TcpListener::from_std(worker.tcp_listener()?)?;
+    let app = Router::new().route("/{name}", get(greet));
+    Ok(axum::serve(listener, app).with_graceful_shutdown(worker.shutdown()).await?)
+}
+
+fn main() -> std::process::ExitCode {
+    Server::new().app::<Greeter>("hello:Greeter").http_async(serve).run()
+}

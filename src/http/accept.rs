@@ -1,0 +1,56 @@
+//! Accepting for servers with threads.
+
+use std::io;
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
+use gunmetal_arbiter::Listener;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::shutdown::Shutdown;
+
+/// A connection from one of the listeners.
+#[derive(Debug)]
+pub enum Connection {
+    /// From a TCP port.
+    Tcp(TcpStream),
+    /// From a unix socket.
+    Unix(UnixStream),
+}
+
+/// Waits for a connection on any of the listeners; `None` once the shutdown is wanted.
+pub(super) fn next(listeners: &[Listener], shutdown: &Shutdown) -> io::Result<Option<Connection>> {
+    loop {
+        let mut fds = vec![PollFd::new(shutdown.descriptor(), PollFlags::POLLIN)];
+        fds.extend(listeners.iter().map(|listener| PollFd::new(listener.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        if shutdown.is_requested() {
+            return Ok(None);
+        }
+        for (fd, listener) in fds[1..].iter().zip(listeners) {
+            if !fd.any().unwrap_or(false) {
+                continue;
+            }
+            let accepted = match listener {
+                Listener::Tcp(listener) => listener.accept().map(|(stream, _)| Connection::Tcp(stream)),
+                Listener::Unix(listener) => listener.accept().map(|(stream, _)| Connection::Unix(stream)),
+            };
+            match accepted {
+                Ok(connection) => return Ok(Some(connection)),
+                // Another worker was faster, or the client gave up before its turn.
+                Err(error) if is_passing(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::WouldBlock | Kind::Interrupted | Kind::ConnectionAborted | Kind::ConnectionReset)
+}

@@ -1,0 +1,82 @@
+//! Running a closure as an HTTP worker process.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gunmetal_arbiter::HttpProcess;
+use gunmetal_supervise::STARTUP_FAILED;
+use tokio::runtime::Builder;
+
+use super::{HttpOutcome, HttpWorker, chain};
+use crate::Settings;
+
+/// What an HTTP worker does, the kind of its closure forgotten.
+pub(crate) type HttpClosure = Box<dyn Fn(HttpWorker) -> Result<(), String>>;
+
+/// A closure that blocks, on the process's main thread.
+pub(crate) fn blocking<R: HttpOutcome>(closure: impl Fn(HttpWorker) -> R + 'static) -> HttpClosure {
+    Box::new(move |worker| closure(worker).into_result())
+}
+
+/// An async closure, on a tokio runtime that also beats the heart.
+pub(crate) fn on_runtime<R: HttpOutcome>(closure: impl AsyncFn(HttpWorker) -> R + 'static) -> HttpClosure {
+    Box::new(move |worker| {
+        let runtime = Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("http")
+            .build()
+            .map_err(|error| format!("tokio runtime: {}", chain(&error)))?;
+        let result = runtime.block_on(async {
+            if let Some(timeout) = worker.settings().timeout {
+                tokio::spawn(beat(worker.clone(), timeout / 2));
+            }
+            closure(worker.clone()).await
+        });
+        // What still blocks a thread of the pool must not hold up the end.
+        runtime.shutdown_background();
+        result.into_result()
+    })
+}
+
+/// Runs an HTTP worker process to its end; returns its exit code.
+pub(crate) fn run(
+    closure: &HttpClosure, process: HttpProcess, settings: Arc<Settings>) -> i32 {
+    let worker = match HttpWorker::start(process, settings) {
+        Ok(worker) => worker,
+        Err(error) => {
+            tracing::error!(error = chain(&error), "HTTP worker cannot be set up");
+            return STARTUP_FAILED;
+        }
+    };
+    let result = catch_unwind(AssertUnwindSafe(|| closure(worker.clone())));
+    let reason = match result {
+        Ok(Ok(())) if worker.shutdown_requested() => return 0,
+        Ok(Ok(())) => "the HTTP closure returned although nobody asked it to".to_owned(),
+        Ok(Err(reason)) => reason,
+        Err(panic) => format!("panicked: {}", panic_text(panic.as_ref())),
+    };
+    if worker.fail(&reason) {
+        return STARTUP_FAILED;
+    }
+    tracing::error!(reason, "HTTP worker failed");
+    1
+}
+
+/// Tokio's timers drive this: a runtime that is stuck as a whole beats no more.
+async fn beat(worker: HttpWorker, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    loop {
+        ticks.tick().await;
+        worker.beat();
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

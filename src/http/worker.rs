@@ -1,0 +1,184 @@
+//! What the closure of an HTTP worker is given.
+
+use std::fmt;
+use std::io;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gunmetal_arbiter::{HttpProcess, Listener};
+use gunmetal_client::Client;
+use gunmetal_client_core::ConfigError;
+use gunmetal_supervise::{Heartbeat, ReadyWriter, WorkerId};
+
+use super::shutdown::Shutdown;
+use crate::Settings;
+
+/// One HTTP worker process, seen from inside: its listeners, its clients, and its understanding with the master.
+///
+/// The worker counts as ready, and from then on as started, when the closure first asks for its listeners or waits for
+/// the shutdown, or says so with [`ready`](Self::ready). What may fail comes before: an error up to that point is a
+/// failure to start, which at the first boot stops the whole service instead of being tried again for ever.
+///
+/// Clones mean the same worker.
+#[derive(Clone)]
+pub struct HttpWorker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    id: WorkerId,
+    age: u64,
+    listeners: Vec<Listener>,
+    readiness: Mutex<Option<ReadyWriter>>,
+    is_ready: AtomicBool,
+    heartbeat: Heartbeat,
+    shutdown: Shutdown,
+    settings: Arc<Settings>,
+}
+
+impl HttpWorker {
+    /// Takes over what the master has given this process, and begins to listen for its signals.
+    pub(super) fn start(process: HttpProcess, settings: Arc<Settings>) -> io::Result<Self> {
+        let HttpProcess { worker: id, age, listeners, readiness, heartbeat } = process;
+        let shared = Arc::new(Shared {
+            id,
+            age,
+            listeners,
+            readiness: Mutex::new(Some(readiness)),
+            is_ready: AtomicBool::new(false),
+            heartbeat,
+            shutdown: Shutdown::new()?,
+            settings,
+        });
+        let at_signal = Arc::clone(&shared);
+        super::shutdown::listen(shared.settings.graceful_timeout, move || at_signal.shutdown.request())?;
+        Ok(Self { shared })
+    }
+
+    /// The listeners, one for each `bind`, in that order: non-blocking, as tokio wants them. Makes the worker ready.
+    ///
+    /// # Errors
+    /// The system has no descriptor left.
+    pub fn listeners(&self) -> io::Result<Vec<Listener>> {
+        let listeners = self.shared.listeners.iter().map(Listener::try_clone).collect();
+        self.ready();
+        listeners
+    }
+
+    /// The first listener that is a TCP port, for `tokio::net::TcpListener::from_std`. Makes the worker ready.
+    ///
+    /// # Errors
+    /// `bind` names unix sockets only, or the system has no descriptor left.
+    pub fn tcp_listener(&self) -> io::Result<TcpListener> {
+        let tcp = self.listeners()?.into_iter().find_map(|listener| match listener {
+            Listener::Tcp(listener) => Some(listener),
+            Listener::Unix(_) => None,
+        });
+        tcp.ok_or_else(|| io::Error::new(io::ErrorKind::AddrNotAvailable, "bind has no TCP port for this server"))
+    }
+
+    /// Waits until one of the listeners has a connection, or `None` once the worker is to shut down: for servers with
+    /// threads instead of tokio. The connection is in blocking mode.
+    ///
+    /// # Errors
+    /// What `accept(2)` says about the system, such as that no descriptor is left.
+    pub fn accept(&self) -> io::Result<Option<super::Connection>> {
+        self.ready();
+        super::accept::next(&self.shared.listeners, &self.shared.shutdown)
+    }
+
+    /// Ends when the worker is to shut down: accept no more, finish what runs, return. The future is the worker's wish
+    /// and may be waited for any number of times; it suits `axum::serve(…).with_graceful_shutdown(worker.shutdown())`.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub fn shutdown(&self) -> impl Future<Output = ()> + Send + 'static {
+        let worker = self.clone();
+        async move {
+            worker.ready();
+            worker.shared.shutdown.wait_async().await;
+        }
+    }
+
+    /// Whether the worker is to shut down.
+    pub fn shutdown_requested(&self) -> bool {
+        self.shared.shutdown.is_requested()
+    }
+
+    /// Blocks until the worker is to shut down, at most for `timeout`. Returns whether it is. Makes the worker ready.
+    pub fn wait_for_shutdown(&self, timeout: Duration) -> bool {
+        self.ready();
+        self.shared.shutdown.wait(timeout)
+    }
+
+    /// Tells the master that this worker serves. Further calls do nothing.
+    pub fn ready(&self) {
+        if self.shared.is_ready.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let writer = self.shared.readiness.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A master that cannot be told is gone, and so will this process be in a moment.
+        if let Some(Err(error)) = writer.map(ReadyWriter::ready) {
+            tracing::debug!(%error, "the master does not listen");
+        }
+    }
+
+    /// Whether [`ready`](Self::ready) has been called, by whomever.
+    pub fn is_ready(&self) -> bool {
+        self.shared.is_ready.load(Ordering::Acquire)
+    }
+
+    /// Tells the master that the worker is alive. From the first beat on, a silence longer than the `timeout` setting
+    /// is the worker's end. [`Server::http_async`](crate::Server::http_async) beats by itself.
+    pub fn beat(&self) {
+        if let Err(error) = self.shared.heartbeat.touch() {
+            // Repeated, this ends in the worker's replacement, which may have better luck.
+            tracing::warn!(%error, "heartbeat failed");
+        }
+    }
+
+    /// This worker's place among the workers, from 0, and how many processes have been in it.
+    pub fn id(&self) -> WorkerId {
+        self.shared.id
+    }
+
+    /// How many HTTP workers the master had started when it started this one, itself included.
+    pub fn age(&self) -> u64 {
+        self.shared.age
+    }
+
+    /// A new async client of the service's dirty arbiter. Clones of a client share its connections, a second one does
+    /// not: make one and clone it.
+    ///
+    /// # Errors
+    ///
+    /// The service has no dirty arbiter.
+    pub fn client(&self) -> Result<Client, ConfigError> {
+        Client::from_env()
+    }
+
+    /// The settings of the service.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Tells the master why this worker cannot start, in the place of [`ready`](Self::ready). Returns whether it was
+    /// still time.
+    pub(super) fn fail(&self, reason: &str) -> bool {
+        if self.shared.is_ready.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        match self.shared.readiness.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(writer) => writer.failed(reason).is_ok(),
+            None => false,
+        }
+    }
+}
+
+impl fmt::Debug for HttpWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpWorker").field("id", &self.shared.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,228 @@
+//! The builder of a service.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gunmetal_arbiter::{
+    Allocation, AppLimit, DirtyConfig, MasterConfig, ServiceError, run_dirty_only, run_master,
+};
+use gunmetal_dirty::{AppRegistry, DirtyApp};
+
+use crate::http::{self, HttpClosure, HttpOutcome, HttpWorker};
+use crate::settings::{Flags, FlagsError, Key, Layer, Origin, Raw, SettingsError};
+use crate::{LogLevel, Settings, logging};
+
+/// A service: its dirty apps, its HTTP workers, and the defaults of its settings.
+///
+/// Everything set here is a default: the command line, the environment and the configuration file go before it.
+#[derive(Default)]
+pub struct Server {
+    registry: AppRegistry,
+    http: Option<HttpClosure>,
+    defaults: Layer,
+    /// A default that is not allowed is reported by [`run`](Self::run), which has somebody to report it to.
+    mistakes: Vec<SettingsError>,
+}
+
+impl Server {
+    /// A service without apps and without HTTP workers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers a dirty app under the path by which clients call it, `module:Name`.
+    #[must_use]
+    pub fn app<T: DirtyApp>(mut self, path: &str) -> Self {
+        if let Err(mistake) = self.registry.register::<T>(path) {
+            self.mistakes.push(mistake.into());
+        }
+        self
+    }
+
+    /// What each HTTP worker does, as a function that blocks: it runs on the main thread of a process of its own.
+    ///
+    /// Listen to [`HttpWorker::accept`] or [`HttpWorker::shutdown_requested`] and return when the worker is to shut
+    /// down.
+    #[must_use]
+    pub fn http<R: HttpOutcome>(mut self, closure: impl Fn(HttpWorker) -> R + 'static) -> Self {
+        self.http = Some(http::blocking(closure));
+        self
+    }
+
+    /// What each HTTP worker does, as an async function: it runs on a multi-threaded tokio runtime in a process of its
+    /// own, which also beats the worker's heart.
+    ///
+    /// Wait for [`HttpWorker::shutdown`] beside the serving and return.
+    #[must_use]
+    pub fn http_async<R: HttpOutcome>(mut self, closure: impl AsyncFn(HttpWorker) -> R + 'static) -> Self {
+        self.http = Some(http::on_runtime(closure));
+        self
+    }
+
+    /// The default of `bind`: `host:port`, `[ipv6]:port` or `unix:/path`, several between commas.
+    #[must_use]
+    pub fn bind(self, addresses: impl Into<String>) -> Self {
+        self.set(Key::Bind, Raw::Text(addresses.into()))
+    }
+
+    /// The default of `workers`.
+    #[must_use]
+    pub fn workers(self, count: u16) -> Self {
+        self.set(Key::Workers, Raw::Integer(count.into()))
+    }
+
+    /// The default of `timeout`; zero is none.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.set(Key::Timeout, Raw::Float(timeout.as_secs_f64()))
+    }
+
+    /// The default of `graceful_timeout`.
+    #[must_use]
+    pub fn graceful_timeout(self, timeout: Duration) -> Self {
+        self.set(Key::GracefulTimeout, Raw::Float(timeout.as_secs_f64()))
+    }
+
+    /// The default of `dirty_workers`.
+    #[must_use]
+    pub fn dirty_workers(self, count: u16) -> Self {
+        self.set(Key::DirtyWorkers, Raw::Integer(count.into()))
+    }
+
+    /// The default of `dirty_timeout`; zero is none.
+    #[must_use]
+    pub fn dirty_timeout(self, timeout: Duration) -> Self {
+        self.set(Key::DirtyTimeout, Raw::Float(timeout.as_secs_f64()))
+    }
+
+    /// The default of `dirty_threads`.
+    #[must_use]
+    pub fn dirty_threads(self, count: u16) -> Self {
+        self.set(Key::DirtyThreads, Raw::Integer(count.into()))
+    }
+
+    /// The default of `dirty_graceful_timeout`.
+    #[must_use]
+    pub fn dirty_graceful_timeout(self, timeout: Duration) -> Self {
+        self.set(Key::DirtyGracefulTimeout, Raw::Float(timeout.as_secs_f64()))
+    }
+
+    /// The default of `loglevel`.
+    #[must_use]
+    pub fn log_level(self, level: LogLevel) -> Self {
+        self.set(Key::LogLevel, Raw::Text(level.name().into()))
+    }
+
+    /// Runs the service with the arguments of this process until it is told to stop.
+    ///
+    /// Call it first thing in `main`, before anything starts a thread: this process forks.
+    ///
+    /// The exit code is 0 after a stop by signal, 1 if the settings or the system do not let the service start, 2 if
+    /// the command line is not understood, 3 if a worker failed to start at the first boot, 4 if it did so because an
+    /// app could not be loaded. The reason is the last line on standard error.
+    #[must_use = "the exit code tells how the service ended: return it from main"]
+    pub fn run(self) -> ExitCode {
+        self.run_from(std::env::args_os())
+    }
+
+    /// [`run`](Self::run) with other arguments, of which the first is the program's name.
+    #[must_use = "the exit code tells how the service ended: return it from main"]
+    pub fn run_from<A: Into<OsString>>(self, args: impl IntoIterator<Item = A>) -> ExitCode {
+        match self.try_run(args.into_iter().map(Into::into)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Failure::Usage(error)) => {
+                // Help and version go to standard output and are no failure; clap knows.
+                let _ = error.print();
+                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+            }
+            Err(Failure::Settings(error)) => last_words(&error, 1),
+            Err(Failure::Service(error)) => last_words(&error, error.exit_code()),
+        }
+    }
+
+    fn try_run(mut self, args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+        let flags = Flags::parse(args).map_err(|error| match error {
+            FlagsError::Usage(error) => Failure::Usage(error),
+            FlagsError::Setting(error) => Failure::Settings(error),
+        })?;
+        if let Some(mistake) = self.mistakes.drain(..).next() {
+            return Err(Failure::Settings(mistake));
+        }
+        let registered: Vec<&str> = self.registry.paths().collect();
+        let lookup = |name: &str| std::env::var(name).ok();
+        let settings =
+            Settings::resolve(flags.layer, flags.config.as_deref(), self.defaults, &lookup, &registered)
+                .map_err(Failure::Settings)?;
+        logging::init(settings.loglevel);
+
+        let dirty = dirty_config(&settings, self.registry, flags.dirty_socket);
+        if flags.dirty_only {
+            return run_dirty_only(&dirty).map_err(Failure::Service);
+        }
+        let settings = Arc::new(settings);
+        let config = MasterConfig {
+            bind: if self.http.is_some() { settings.bind.clone() } else { Vec::new() },
+            workers: if self.http.is_some() { settings.workers } else { 0 },
+            timeout: settings.timeout,
+            graceful_timeout: settings.graceful_timeout,
+            dirty: (dirty.workers > 0).then_some(dirty),
+        };
+        let http = self.http;
+        run_master(config, &|process| match &http {
+            Some(closure) => http::run(closure, process, Arc::clone(&settings)),
+            None => 0,
+        })
+        .map_err(Failure::Service)
+    }
+
+    fn set(mut self, key: Key, raw: Raw) -> Self {
+        if let Err(mistake) = self.defaults.set(key, &raw, Origin::Program) {
+            self.mistakes.push(mistake);
+        }
+        self
+    }
+}
+
+enum Failure {
+    Usage(clap::Error),
+    Settings(SettingsError),
+    Service(ServiceError),
+}
+
+fn dirty_config(settings: &Settings, registry: AppRegistry, socket: Option<PathBuf>) -> DirtyConfig {
+    let apps = match &settings.dirty_apps {
+        Some(specs) => specs
+            .iter()
+            .map(|spec| AppLimit {
+                path: spec.path.clone(),
+                limit: spec.limit.or_else(|| registry.get(&spec.path).and_then(|app| app.workers())),
+            })
+            .collect(),
+        None => registry
+            .paths()
+            .map(|path| AppLimit { path: path.to_owned(), limit: registry.get(path).and_then(|app| app.workers()) })
+            .collect::<Vec<_>>(),
+    };
+    let default_workers = |allocation: &Allocation| if allocation.apps().is_empty() { 0 } else { allocation.minimum() };
+    let allocation = Allocation::new(apps);
+    DirtyConfig {
+        workers: settings.dirty_workers.unwrap_or_else(|| default_workers(&allocation)),
+        allocation,
+        registry,
+        threads: settings.dirty_threads,
+        timeout: settings.dirty_timeout,
+        graceful_timeout: settings.dirty_graceful_timeout,
+        socket,
+    }
+}
+
+/// The reason of the end, as the last line on standard error: not a log line, since no log level may hide it.
+fn last_words(error: &(dyn std::error::Error + 'static), code: u8) -> ExitCode {
+    let words = http::chain(error);
+    let line: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    eprintln!("gunmetal: {}", line.join(" | "));
+    ExitCode::from(code)
+}
