@@ -9,7 +9,7 @@ use crate::picture;
 
 /// One cell of a contact sheet, counted from the top left.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Tile {
+pub(crate) struct Tile {
     /// Row of this tile, from 0.
     pub row: u32,
     /// Column of this tile, from 0.
@@ -25,7 +25,7 @@ pub struct Tile {
 /// Makes the tiles of a picture, row by row.
 ///
 /// Nothing is encoded before it is asked for, so a reader that is slow or leaves costs nothing.
-pub struct ContactSheet {
+pub(crate) struct ContactSheet {
     picture: DynamicImage,
     rows: u32,
     columns: u32,
@@ -34,7 +34,7 @@ pub struct ContactSheet {
 
 impl ContactSheet {
     /// Decodes a picture, to be cut into `across` by `across` tiles (fewer if it has fewer pixels).
-    pub fn new(file: &[u8], across: u32) -> Result<Self> {
+    pub(crate) fn new(file: &[u8], across: u32) -> Result<Self> {
         ensure!((1..=32).contains(&across), "a contact sheet is 1 to 32 tiles across, not {across}");
         let picture = picture::shrink(picture::decode(file)?, SHEET_SIZE);
         let (rows, columns) = (across.min(picture.height()), across.min(picture.width()));

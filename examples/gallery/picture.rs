@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the header of a picture tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Info {
+pub(crate) struct Info {
     /// Width in pixels, as shown: a photo taken upright is higher than wide.
     pub width: u32,
     /// Height in pixels, as shown.
@@ -27,7 +27,7 @@ pub struct Info {
 }
 
 /// Reads the header of a picture, and no more of it.
-pub fn info(file: &[u8]) -> Result<Info> {
+pub(crate) fn info(file: &[u8]) -> Result<Info> {
     let header = Header::read(file)?;
     let (width, height) = header.shown_size();
     Ok(Info { width, height, format: header.format.to_owned(), bytes: file.len() as u64 })
@@ -36,13 +36,13 @@ pub fn info(file: &[u8]) -> Result<Info> {
 /// A picture that fits into a square of `size` pixels, as PNG if it has transparency and as JPEG otherwise.
 ///
 /// A smaller picture keeps its size.
-pub fn thumbnail(file: &[u8], size: u32) -> Result<Bytes> {
+pub(crate) fn thumbnail(file: &[u8], size: u32) -> Result<Bytes> {
     ensure!((1..=2048).contains(&size), "a thumbnail has a size of 1 to 2048 pixels, not {size}");
     encode(&shrink(decode(file)?, size))
 }
 
 /// Decodes a whole picture and turns it the way it was taken.
-pub fn decode(file: &[u8]) -> Result<DynamicImage> {
+pub(crate) fn decode(file: &[u8]) -> Result<DynamicImage> {
     let header = Header::read(file)?;
     let (format, orientation) = (header.format, header.orientation);
     let mut picture = DynamicImage::from_decoder(header.decoder)
@@ -52,7 +52,7 @@ pub fn decode(file: &[u8]) -> Result<DynamicImage> {
 }
 
 /// Makes a picture fit into a square of `size` pixels; never enlarges it.
-pub fn shrink(picture: DynamicImage, size: u32) -> DynamicImage {
+pub(crate) fn shrink(picture: DynamicImage, size: u32) -> DynamicImage {
     let (width, height) = (picture.width(), picture.height());
     let longer = width.max(height);
     if longer <= size {
@@ -66,7 +66,7 @@ pub fn shrink(picture: DynamicImage, size: u32) -> DynamicImage {
 }
 
 /// Writes a picture for a browser: PNG keeps transparency, JPEG is smaller.
-pub fn encode(picture: &DynamicImage) -> Result<Bytes> {
+pub(crate) fn encode(picture: &DynamicImage) -> Result<Bytes> {
     let mut file = Vec::new();
     if picture.color().has_alpha() {
         picture.to_rgba8().write_to(&mut Cursor::new(&mut file), ImageFormat::Png)?;
@@ -77,7 +77,7 @@ pub fn encode(picture: &DynamicImage) -> Result<Bytes> {
 }
 
 /// The media type of what [`encode`] wrote.
-pub fn media_type(file: &[u8]) -> &'static str {
+pub(crate) fn media_type(file: &[u8]) -> &'static str {
     if file.starts_with(b"\x89PNG") { "image/png" } else { "image/jpeg" }
 }
 

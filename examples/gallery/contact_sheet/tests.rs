@@ -20,7 +20,8 @@ fn the_tiles_put_together_are_the_picture() {
 #[test]
 fn tiles_come_row_by_row_and_then_end() {
     let mut sheet = ContactSheet::new(MARBLES, 3).unwrap();
-    let places: Vec<_> = sheet.by_ref().map(|tile| tile.map(|tile| (tile.row, tile.column)).unwrap()).collect();
+    let places: Vec<_> =
+        sheet.by_ref().map(|tile| tile.map(|tile| (tile.row, tile.column)).unwrap()).collect();
     assert_eq!(places, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]);
     assert!(sheet.next().is_none());
 }

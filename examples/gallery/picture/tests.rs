@@ -61,12 +61,17 @@ fn a_photo_that_was_taken_upright_is_shown_upright() {
     let told = info(&file).unwrap();
     assert_eq!((told.width, told.height), (32, 64));
     let shown = decode(&file).unwrap().to_rgb8();
-    assert!(shown.get_pixel(16, 8)[0] > 200 && shown.get_pixel(16, 56)[2] > 200, "not turned, or the wrong way");
+    assert!(
+        shown.get_pixel(16, 8)[0] > 200 && shown.get_pixel(16, 56)[2] > 200,
+        "not turned, or the wrong way"
+    );
 }
 
 #[test]
 fn what_is_no_picture_is_called_so() {
-    for file in [&b"not a picture"[..], b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"GIF89a\x01\0\x01\0"] {
+    for file in
+        [&b"not a picture"[..], b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"GIF89a\x01\0\x01\0"]
+    {
         let message = thumbnail(file, 128).unwrap_err().to_string();
         assert_eq!(message, "this file is not a JPEG, PNG or WebP picture");
     }
