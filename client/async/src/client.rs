@@ -201,7 +201,17 @@ impl Client {
         };
         match peer {
             Peer::Multiplexing(connection) => Ok(connection.call(outgoing, deadline).await?),
-            Peer::OneAtATime | Peer::Unknown => Box::pin(before(deadline, self.call_alone(outgoing))).await,
+            Peer::OneAtATime | Peer::Unknown => {
+                let answer = Box::pin(before(deadline, self.call_alone(outgoing))).await;
+                if let Err(Failure::Ended { .. } | Failure::Call(CallError::Connection { .. })) = answer {
+                    // What listens at the path next may be of another kind.
+                    let mut peer = self.inner.peer();
+                    if matches!(*peer, Peer::OneAtATime) {
+                        *peer = Peer::Unknown;
+                    }
+                }
+                answer
+            }
         }
     }
 
@@ -281,10 +291,7 @@ impl Client {
 
     /// Makes a call on a connection that it has to itself.
     async fn call_alone(&self, outgoing: &Outgoing<'_>) -> Result<Answer, Failure> {
-        let mut connection = self.exclusive().await.inspect_err(|_| {
-            // What listens at the path next may be of another kind.
-            *self.inner.peer() = Peer::Unknown;
-        })?;
+        let mut connection = self.exclusive().await?;
         connection.send(outgoing).await?;
         let ended = |end| Failure::Ended { end: Arc::new(end), sent: true };
         let frame = connection.frame().await.map_err(ended)?;

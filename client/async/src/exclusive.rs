@@ -1,17 +1,18 @@
 //! A connection that one call has to itself.
 
 use std::future::{Future, poll_fn};
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use gunmetal_client_core::{CallError, ConnectionEnd, ConnectionStage, Outgoing};
 use gunmetal_protocol::{ErrorPayload, Frame, MessageType, Segments};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
 use crate::receive::ReceiveBuffer;
+use crate::send::send_some;
 
 /// A connection with one call at a time: a stream, which a slow reader may hold up at will, or any
 /// call to an arbiter that knows no other way.
@@ -56,30 +57,19 @@ impl ExclusiveConnection {
         self.request_id += 1;
         self.outbox.clear();
         outgoing.encode(self.request_id, &mut self.outbox).map_err(SendFailure::Call)?;
-        let mut sent = false;
-        while self.outbox.has_remaining() {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = self.outbox.chunks_vectored(&mut slices);
-            let error = match self.socket.try_write_vectored(&slices[..count]) {
-                Ok(count @ 1..) => {
-                    self.outbox.advance(count);
-                    sent = true;
-                    continue;
-                }
-                Ok(0) => io::ErrorKind::WriteZero.into(),
-                Err(error) => error,
+        let whole = self.outbox.len();
+        loop {
+            let written = match send_some(&self.socket, &mut self.outbox) {
+                Ok(()) if self.outbox.is_empty() => return Ok(()),
+                Ok(()) => self.socket.writable().await,
+                Err(error) => Err(error),
             };
-            let failed = match error.kind() {
-                io::ErrorKind::Interrupted => Ok(()),
-                io::ErrorKind::WouldBlock => self.socket.writable().await,
-                _ => Err(error),
-            };
-            if let Err(error) = failed {
+            if let Err(error) = written {
+                let sent = self.outbox.len() < whole;
                 let end = self.last_words().unwrap_or(ConnectionEnd::io(ConnectionStage::Send, &error));
                 return Err(SendFailure::Ended { end, sent });
             }
         }
-        Ok(())
     }
 
     /// The next frame that answers the last request.
@@ -136,6 +126,3 @@ impl ExclusiveConnection {
 pub(crate) fn farewell(payload: &Bytes) -> Option<String> {
     ErrorPayload::decode(payload.clone()).ok().map(|payload| payload.message.to_string())
 }
-
-/// Slices in one vectored write.
-const MAX_SLICES: usize = 64;

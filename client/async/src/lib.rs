@@ -56,6 +56,7 @@ mod driver;
 mod exclusive;
 mod pool;
 mod receive;
+mod send;
 mod shared;
 mod stream;
 

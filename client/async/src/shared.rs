@@ -1,19 +1,21 @@
 //! The connection that many calls share.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use gunmetal_client_core::{
     CallError, CallId, CallTable, ConnectionEnd, ConnectionStage, MAX_OPEN_CALLS, Outgoing,
 };
-use gunmetal_protocol::{Frame, Header, MessageType, Segments};
+use gunmetal_protocol::{Frame, HEADER_LEN, Header, MessageType, Segments};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+
+use crate::send::send_some;
 
 /// A connection on which any number of calls are in flight, their replies in any order.
 ///
@@ -207,7 +209,7 @@ impl SharedConnection {
         let mut segments = state.take_outbox();
         drop(state);
         let before = segments.len();
-        let result = self.write_some(&mut segments);
+        let result = send_some(self.write.as_ref(), &mut segments);
         let mut state = self.lock();
         state.written += (before - segments.len()) as u64;
         let mut wakers = Vec::new();
@@ -227,26 +229,6 @@ impl SharedConnection {
         }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
-    }
-
-    /// Writes as much as the socket takes; what is left stays in `segments`.
-    fn write_some(&self, segments: &mut Segments) -> io::Result<()> {
-        while segments.has_remaining() {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = segments.chunks_vectored(&mut slices);
-            let written = match &slices[..count] {
-                [one] => self.write.try_write(one),
-                many => self.write.try_write_vectored(many),
-            };
-            match written {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => segments.advance(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// The driver's part of writing: the outbox, and what callers could not finish.
@@ -270,7 +252,7 @@ impl SharedConnection {
             state.turn = Turn::Driver;
             drop(state);
             let before = segments.len();
-            let result = self.write_some(&mut segments);
+            let result = send_some(self.write.as_ref(), &mut segments);
             let mut state = self.lock();
             state.written += (before - segments.len()) as u64;
             result?;
@@ -449,9 +431,8 @@ pub(crate) enum CallFailure {
 
 /// Appends a CANCEL frame and returns its length.
 fn put_cancel(request_id: u64, outbox: &mut Segments) -> u64 {
-    let frame = Header { message_type: MessageType::Cancel, payload_len: 0, request_id }.encode();
-    outbox.put_slice(&frame);
-    frame.len() as u64
+    gunmetal_protocol::encode_cancel(request_id, outbox);
+    HEADER_LEN as u64
 }
 
 fn wake(waker: Option<Waker>) {
@@ -462,7 +443,5 @@ fn wake(waker: Option<Waker>) {
 
 /// Memory of an outbox at first, in bytes.
 const OUTBOX: usize = 16 << 10;
-/// Slices in one vectored write.
-const MAX_SLICES: usize = 64;
 /// With this many calls waiting, the next one leaves writing to the driver.
 const QUIET_BELOW: usize = 2;

@@ -53,6 +53,8 @@ pub struct WorkerStatus {
     pub uptime: Option<f64>,
     /// Calls that it has served.
     pub calls: Option<u64>,
+    /// Calls that it was handed and has not answered yet.
+    pub running: Option<u64>,
 }
 
 /// What came of a request to add or remove workers.
