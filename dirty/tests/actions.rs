@@ -38,7 +38,12 @@ impl App {
     }
 
     #[action]
-    fn area(&self, size: Size, #[default = "px"] unit: String, #[default = None] scale: Option<f64>) -> String {
+    fn area(
+        &self,
+        size: Size,
+        #[default = "px"] unit: String,
+        #[default = None] scale: Option<f64>,
+    ) -> String {
         format!("{}{unit}", f64::from(size.width * size.height) * scale.unwrap_or(1.0))
     }
 

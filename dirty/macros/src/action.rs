@@ -1,5 +1,7 @@
 //! One action: a method marked `#[action]`.
 
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::punctuated::Punctuated;
 use syn::{
     Attribute, FnArg, ImplItemFn, LitStr, Meta, PatType, ReceiverKind, ReturnType, Signature, Token, Type,
@@ -16,10 +18,21 @@ pub(crate) struct Action {
     pub(crate) name: String,
     /// `#[cfg]`s of the method, repeated where it is dispatched.
     pub(crate) cfgs: Vec<Attribute>,
-    /// Whether calling it yields a future.
-    pub(crate) is_future: bool,
+    /// How it is called.
+    pub(crate) flavor: Flavor,
     /// What it takes, after `&self`.
     pub(crate) parameters: Vec<Parameter>,
+}
+
+/// How a method is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    /// On the lane's thread.
+    Sync,
+    /// It yields a future.
+    Future,
+    /// It yields a stream: called where the runtime can be seen, since timers and sockets are made there.
+    InRuntime,
 }
 
 impl Action {
@@ -37,8 +50,14 @@ impl Action {
         check_name(&name, sig)?;
         check_shape(sig)?;
         let cfgs = method.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).cloned().collect();
-        let is_future = sig.asyncness.is_some() || returns_future(&sig.output);
-        Ok(Some(Action { ident: sig.ident.clone(), name, cfgs, is_future, parameters: parameters? }))
+        let flavor = if sig.asyncness.is_some() || returns_future(&sig.output) {
+            Flavor::Future
+        } else if mentions_stream(sig.output.to_token_stream()) {
+            Flavor::InRuntime
+        } else {
+            Flavor::Sync
+        };
+        Ok(Some(Action { ident: sig.ident.clone(), name, cfgs, flavor, parameters: parameters? }))
     }
 }
 
@@ -105,6 +124,15 @@ fn returns_future(output: &ReturnType) -> bool {
     opaque.bounds.iter().any(|bound| {
         let TypeParamBound::Trait(bound) = bound else { return false };
         bound.path.segments.last().is_some_and(|segment| segment.ident == "Future")
+    })
+}
+
+/// Whether the return type mentions a stream, by name: the method may need the runtime to make it.
+fn mentions_stream(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident.to_string().ends_with("Stream"),
+        TokenTree::Group(group) => mentions_stream(group.stream()),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
     })
 }
 

@@ -5,7 +5,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Expr, Lit, Type};
 
-use crate::action::Action;
+use crate::action::{Action, Flavor};
 use crate::app_block::AppBlock;
 use crate::app_options::AppOptions;
 use crate::parameter::{DefaultValue, Parameter, Source};
@@ -107,10 +107,11 @@ fn arm(action: &Action, krate: &TokenStream) -> TokenStream {
         quote!(let #value = #read;)
     });
     let call = quote!(Self::#ident(self, #(#values),*));
-    let reply = if action.is_future {
-        quote!(::core::result::Result::Ok(#krate::Reply::future(async move { #krate::__reply!(#call.await) })))
-    } else {
-        quote!(#krate::__reply!(#call))
+    let later = |reply| quote!(::core::result::Result::Ok(#krate::Reply::future(async move { #reply })));
+    let reply = match action.flavor {
+        Flavor::Sync => quote!(#krate::__reply!(#call)),
+        Flavor::Future => later(quote!(#krate::__reply!(#call.await))),
+        Flavor::InRuntime => later(quote!(#krate::__reply!(#call))),
     };
     quote! {
         #(#cfgs)*

@@ -164,7 +164,9 @@ impl VisitMut for LifetimeEraser {
                 let message = "an action's argument needs a concrete type to be decoded to";
                 self.error = Some(syn::Error::new_spanned(opaque, message));
             }
-            Type::Reference(reference) if reference.lifetime.as_ref().is_some_and(|name| name.ident == "static") => {
+            Type::Reference(reference)
+                if reference.lifetime.as_ref().is_some_and(|name| name.ident == "static") =>
+            {
                 let message = "an argument borrows from its request and cannot be `'static`";
                 self.error = Some(syn::Error::new_spanned(reference, message));
             }

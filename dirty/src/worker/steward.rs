@@ -114,7 +114,7 @@ impl Steward {
         let threads = self.start_lanes(&apps)?;
         self.say_ready("R");
         while !(self.is_draining && self.live_threads.load(Ordering::Acquire) == 0) {
-            for (source, flags) in self.wait(Phase::Serving)?.into_iter().rev() {
+            for (source, flags) in self.wait(Phase::Serving)? {
                 if let Some(Stop::Immediate) = self.handle(source, flags)? {
                     return Ok(WorkerExit::Immediate);
                 }
@@ -203,6 +203,8 @@ impl Steward {
         }
     }
 
+    /// What to wait for, in the order of handling: who connected before a control message was sent is known when it
+    /// is read. Within a kind the highest index comes first, so that removing one moves none that follow.
     fn sources(&self, phase: Phase) -> Vec<(Source, BorrowedFd<'_>, PollFlags)> {
         let input = PollFlags::POLLIN;
         let mut sources =
@@ -215,17 +217,22 @@ impl Steward {
         }
         let and_output = |wanted, flags| if wanted { flags | PollFlags::POLLOUT } else { flags };
         sources.extend(
-            self.newcomers.iter().enumerate().map(|(at, peer)| (Source::Newcomer(at), peer.as_fd(), input)),
+            self.newcomers
+                .iter()
+                .enumerate()
+                .rev()
+                .map(|(at, peer)| (Source::Newcomer(at), peer.as_fd(), input)),
         );
         sources.extend(
             self.controls
                 .iter()
                 .enumerate()
+                .rev()
                 .map(|(at, peer)| (Source::Control(at), peer.as_fd(), and_output(peer.wants_write(), input))),
         );
         // Having shut down our own side we would be told so for ever; a peer that closes still shows as POLLHUP.
         let hang_up = if self.is_draining { PollFlags::empty() } else { rdhup() };
-        sources.extend(self.lanes.iter().enumerate().map(|(at, watched)| {
+        sources.extend(self.lanes.iter().enumerate().rev().map(|(at, watched)| {
             (Source::Lane(at), watched.lane.stream().as_fd(), and_output(watched.wants_flush, hang_up))
         }));
         sources
@@ -244,7 +251,7 @@ impl Steward {
         PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
     }
 
-    /// Handles one event. Events come with the highest index first, so that removing one moves none that follow.
+    /// Handles one event.
     fn handle(&mut self, source: Source, flags: PollFlags) -> Result<Option<Stop>, WorkerError> {
         match source {
             Source::Stop => {
@@ -275,7 +282,11 @@ impl Steward {
     fn accept(&mut self) {
         loop {
             match self.listener.accept().and_then(|(stream, _)| Connection::new(stream)) {
-                Ok(connection) => self.newcomers.push(connection),
+                Ok(connection) => {
+                    self.newcomers.push(connection);
+                    // Routers say what they are in the same breath.
+                    self.greet(self.newcomers.len() - 1);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => return warn!(%error, "connection cannot be accepted"),
             }
