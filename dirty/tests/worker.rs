@@ -383,7 +383,7 @@ fn a_lane_is_ready_only_when_a_thread_has_it() {
     loop {
         control.tell(&ToWorker::Revoke { lane: 2, upto: 1 });
         control.tell(&ToWorker::Revoke { lane: 1, upto: 1 });
-        if control.message() == (FromWorker::Revoked { lane: 2, first: 1 }) {
+        if control.message::<FromWorker>() == (FromWorker::Revoked { lane: 2, first: 1 }) {
             break;
         }
     }
