@@ -1,7 +1,7 @@
 //! What the dirty arbiter and its router tell each other.
 //!
 //! The two share a socket pair and speak in frames of type LINK whose payload is one of the enums below, through serde.
-//! The link is the router's lifeline too: when it closes, the router's parent is gone and the router ends.
+//! [`encode`] and [`decode`] put them into frames. The link is the router's lifeline too: when it closes, the router's parent is gone and the router ends.
 //!
 //! ```text
 //! parent                                   router
@@ -15,6 +15,7 @@
 //!   │ Stop ──────────────────────────────▶ │   the router ends at once
 //! ```
 
+pub use gunmetal_dirty::link::{LinkError, decode, encode};
 use gunmetal_supervise::WorkerId;
 use serde::{Deserialize, Serialize};
 

@@ -35,8 +35,8 @@ use app::{App, Service};
 use call::{Body, Call};
 pub(crate) use call::{Caller, ClientId, Payload, Request};
 use deadlines::UPLOAD_STALL_IN_DEMAND;
-use lane::{Lane, MAX_BATCHED_LEN};
 pub(crate) use lane::LaneId;
+use lane::{Lane, MAX_BATCHED_LEN};
 pub(crate) use lane_news::{Reply, Violation};
 use worker::{Worker, WorkerState};
 
@@ -178,14 +178,22 @@ impl Dispatcher {
         let mut workers: Vec<_> = self
             .workers
             .iter()
-            .flatten()
-            .filter(|worker| !matches!(worker.state, WorkerState::Gone { .. }))
-            .map(|worker| WorkerView {
+            .enumerate()
+            .filter_map(|(index, worker)| Some((index, worker.as_ref()?)))
+            .filter(|(_, worker)| !matches!(worker.state, WorkerState::Gone { .. }))
+            .map(|(index, worker)| WorkerView {
                 pid: worker.pid,
                 age: worker.age,
                 apps: worker.apps.iter().map(|&app| &*self.apps[app].path).collect(),
                 since: worker.since,
                 answered_count: worker.answered_count,
+                running_count: self
+                    .lanes
+                    .iter()
+                    .flatten()
+                    .filter(|lane| lane.worker == index)
+                    .map(|lane| lane.handed.len())
+                    .sum(),
             })
             .collect();
         workers.sort_by_key(|worker| worker.age);
@@ -255,4 +263,5 @@ pub(crate) struct WorkerView<'a> {
     pub(crate) apps: Vec<&'a str>,
     pub(crate) since: Instant,
     pub(crate) answered_count: u64,
+    pub(crate) running_count: usize,
 }

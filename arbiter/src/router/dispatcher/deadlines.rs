@@ -46,7 +46,10 @@ impl Dispatcher {
                 let worker = lane.worker;
                 self.condemn(worker, "it did not answer on its control connection within 1 s");
             }
-            LaneState::Connecting | LaneState::Open | LaneState::Revoking { .. } | LaneState::Ending { .. } => {}
+            LaneState::Connecting
+            | LaneState::Open
+            | LaneState::Revoking { .. }
+            | LaneState::Ending { .. } => {}
         }
         self.time_out_first(index, now);
         self.stop_stalled_upload(index, now);
@@ -110,9 +113,8 @@ impl Dispatcher {
         };
         let first = lane.handed.front();
         let limit = self.limits.dirty_timeout.filter(|_| lane.phase == Phase::Running);
-        let timeout = first
-            .filter(|first| first.call.caller.is_some())
-            .and_then(|_| Some(lane.moved + limit?));
+        let timeout =
+            first.filter(|first| first.call.caller.is_some()).and_then(|_| Some(lane.moved + limit?));
         let upload = first
             .filter(|first| first.call.caller.is_some() && matches!(first.call.body, Body::Upload { .. }))
             .and_then(|_| Some(lane.moved + self.upload_patience(index)?));

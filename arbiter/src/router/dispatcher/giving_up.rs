@@ -85,7 +85,9 @@ impl Dispatcher {
 
     /// Asks for the calls that wait behind the lane's first one.
     pub(super) fn revoke(&mut self, index: usize, now: Instant) {
-        let Some(lane) = self.lanes[index].as_mut().filter(|lane| lane.state == LaneState::Open) else { return };
+        let Some(lane) = self.lanes[index].as_mut().filter(|lane| lane.state == LaneState::Open) else {
+            return;
+        };
         if lane.handed.len() > 1 {
             lane.state = LaneState::Revoking { answer_by: Some(now + READY_GRACE) };
             let (id, upto, worker) = (lane.id, lane.last_seq, lane.worker);
@@ -192,7 +194,9 @@ impl Dispatcher {
 
     /// The worker is given nothing new, and the parent is to replace it.
     pub(super) fn condemn(&mut self, worker_index: usize, reason: &str) {
-        let Some(worker) = self.workers[worker_index].as_mut().filter(|worker| worker.state == WorkerState::Up) else {
+        let Some(worker) =
+            self.workers[worker_index].as_mut().filter(|worker| worker.state == WorkerState::Up)
+        else {
             return;
         };
         worker.state = WorkerState::Leaving { drained: false };
@@ -202,7 +206,9 @@ impl Dispatcher {
 
     /// The worker stops without having been told by the parent, which will see its end.
     pub(super) fn leaves_unasked(&mut self, worker_index: usize) {
-        if let Some(worker) = self.workers[worker_index].as_mut().filter(|worker| worker.state == WorkerState::Up) {
+        if let Some(worker) =
+            self.workers[worker_index].as_mut().filter(|worker| worker.state == WorkerState::Up)
+        {
             worker.state = WorkerState::Leaving { drained: true };
         }
     }

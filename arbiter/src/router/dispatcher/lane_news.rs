@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use gunmetal_supervise::WorkerId;
 
+use super::Dispatcher;
 use super::call::{Body, Caller};
 use super::deadlines::NEWS_GRACE;
 use super::lane::{ConnectionEnd, LaneId, LaneState, Phase, STALL};
 use super::worker::WorkerState;
-use super::Dispatcher;
 
 /// What a frame on a lane is to its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,8 @@ impl Dispatcher {
     /// The lane answers its first call, or continues to. To be asked of [`caller`](Dispatcher::caller) first.
     pub(crate) fn reply(&mut self, id: LaneId, seq: u64, reply: Reply, now: Instant) {
         let index = id.index as usize;
-        let Some(lane) = self.lane_mut(id).filter(|lane| lane.handed.front().is_some_and(|first| first.seq == seq))
+        let Some(lane) =
+            self.lane_mut(id).filter(|lane| lane.handed.front().is_some_and(|first| first.seq == seq))
         else {
             return;
         };
@@ -115,8 +116,8 @@ impl Dispatcher {
         }
     }
 
-    /// More of a large payload has been passed on to the lane.
-    pub(crate) fn upload_moved(&mut self, id: LaneId, now: Instant) {
+    /// More of a large payload has been passed on to the lane, or from it.
+    pub(crate) fn moved(&mut self, id: LaneId, now: Instant) {
         if let Some(lane) = self.lane_mut(id) {
             lane.moved = now;
         }

@@ -49,7 +49,11 @@ impl Dispatcher {
             return;
         }
         let apps: Vec<_> = up.apps.iter().map(|path| self.app_index(path)).collect();
-        for &app in apps.iter().filter(|&&app| matches!(self.apps[app].service, Service::Unavailable(_))).collect::<Vec<_>>() {
+        for &app in apps
+            .iter()
+            .filter(|&&app| matches!(self.apps[app].service, Service::Unavailable(_)))
+            .collect::<Vec<_>>()
+        {
             self.set_service(app, Service::Offered);
         }
         let worker = Worker {

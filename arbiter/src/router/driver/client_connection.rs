@@ -1,0 +1,229 @@
+//! A client: its requests in, answers out by its outbox.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Instant;
+
+use gunmetal_protocol::{
+    DecodeError, ErrorPayload, Header, HeaderError, ManageRef, MessageType, PeekOutcome, Segments, ValueRef,
+    encode_response, peek_request,
+};
+use tokio::net::UnixStream;
+use tracing::{debug, trace};
+
+use super::Shared;
+use super::input::{CLIENT_READ_LEN, Input, LARGE_LEN, Next};
+use super::outbox::Outbox;
+use super::state::State;
+use super::upload::{HALF_FRAME_PATIENCE, Upload};
+use crate::link::ManageOp;
+use crate::router::dispatcher::{Admission, Caller, ClientId, Payload, Request};
+use crate::router::status;
+
+/// Why the conversation with a client is over.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("connection lost")]
+    Connection(#[source] io::Error),
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    #[error("request {request_id}: {message_type:?} is a message that a client doesn't send")]
+    NotForUs { request_id: u64, message_type: MessageType },
+    #[error("the rest of a frame did not come within {} s", HALF_FRAME_PATIENCE.as_secs())]
+    HalfFrame,
+}
+
+/// Serves a client until it goes, or breaks the protocol.
+pub(super) async fn run(shared: Rc<Shared>, stream: UnixStream) {
+    let (read, write) = stream.into_split();
+    let outbox = Outbox::new(write);
+    let client = shared.turn(|state, _| state.add_client(outbox.clone()));
+    trace!(client = client.0, "client connected");
+    let mut connection = ClientConnection { shared, client, outbox, input: Input::new(read) };
+    if let Err(end) = connection.converse().await {
+        connection.explain(&end).await;
+    }
+    let ClientConnection { shared, outbox, .. } = connection;
+    outbox.close();
+    shared.turn(|state, now| {
+        state.dispatcher.client_gone(client, now);
+        state.remove_client(client);
+    });
+}
+
+struct ClientConnection {
+    shared: Rc<Shared>,
+    client: ClientId,
+    outbox: Rc<Outbox>,
+    input: Input,
+}
+
+impl ClientConnection {
+    async fn converse(&mut self) -> Result<(), End> {
+        loop {
+            // Who doesn't read answers need not ask.
+            self.outbox.room().await;
+            let Some(len) = self.read().await? else { return Ok(()) };
+            if let Some(upload) = self.take_frames(len)? {
+                upload.run(&self.shared, &mut self.input, &self.outbox).await.map_err(End::Connection)?;
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<Option<usize>, End> {
+        let within_frame = self.input.is_within_frame();
+        let fill = self.input.fill(&self.shared, CLIENT_READ_LEN);
+        if !within_frame {
+            return fill.await.map_err(End::Connection);
+        }
+        match tokio::time::timeout(HALF_FRAME_PATIENCE, fill).await {
+            Ok(filled) => filled.map_err(End::Connection),
+            Err(_) => Err(End::HalfFrame),
+        }
+    }
+
+    /// Takes all frames that were read, in one turn. The beginning of a large one is returned, to be passed on.
+    fn take_frames(&mut self, len: usize) -> Result<Option<Upload>, End> {
+        let Self { shared, client, input, .. } = self;
+        let scratch = shared.scratch.borrow();
+        let mut rest = &scratch[..len];
+        let taken = shared.turn(|state, now| {
+            loop {
+                match input.next(rest)? {
+                    Next::Frame { header, payload, end } => {
+                        hear(state, *client, header, payload, now)?;
+                        rest = &rest[end..];
+                    }
+                    Next::Large { header, payload_start } => {
+                        let upload = hear_large(state, *client, header, payload_start, now)?;
+                        rest = match &upload {
+                            Some(upload) if upload.needs_start() => payload_start,
+                            Some(_) => &[],
+                            None => rest,
+                        };
+                        return Ok(upload);
+                    }
+                    Next::Nothing => return Ok(None),
+                }
+            }
+        });
+        input.keep(rest);
+        taken
+    }
+
+    /// Tells a client why its connection is closed, if it may still be listening.
+    async fn explain(&self, end: &End) {
+        debug!(client = self.client.0, %end, "client connection ended");
+        let request_id = match end {
+            End::Connection(_) => return,
+            End::Header(error) => error.request_id(),
+            End::NotForUs { request_id, .. } => *request_id,
+            End::HalfFrame => 0,
+        };
+        let caller = Caller { client: self.client, request_id };
+        self.shared.turn(|state, _| state.send_error(caller, &ErrorPayload::protocol(end.to_string(), &[])));
+        // Whoever doesn't read it need not be waited for.
+        let _ = tokio::time::timeout(LAST_WORDS, self.outbox.emptied()).await;
+    }
+}
+
+/// Takes a whole frame.
+fn hear(state: &mut State, client: ClientId, header: Header, payload: &[u8], now: Instant) -> Result<(), End> {
+    let caller = Caller { client, request_id: header.request_id };
+    match header.message_type {
+        MessageType::Request => match peek_request(payload) {
+            Ok(PeekOutcome::Found(peek)) => {
+                let (app_path, action) = (peek.app_path, peek.action);
+                let request = Request { caller, app_path, action, payload: Payload::Whole(payload) };
+                match state.dispatcher.request(request, now) {
+                    Admission::Hand { lane, seq } => state.send_request(lane, seq, payload),
+                    Admission::Queued => {}
+                    Admission::Refused(failure) => state.send_error(caller, &failure.to_payload()),
+                }
+            }
+            outcome => state.send_error(caller, &no_app_path(outcome.err(), payload)),
+        },
+        MessageType::Status => {
+            let status = status::status(&state.dispatcher, &state.server, now);
+            let mut frame = Segments::new();
+            match encode_response(header.request_id, &status, &mut frame) {
+                Ok(()) => state.send_frames(client, frame),
+                Err(error) => state.send_error(caller, &ErrorPayload::dirty(error.to_string())),
+            }
+        }
+        MessageType::Manage => match ManageRef::decode(payload) {
+            Ok(manage) => {
+                let op = match manage.op {
+                    gunmetal_protocol::ManageOp::Add => ManageOp::Add,
+                    gunmetal_protocol::ManageOp::Remove => ManageOp::Remove,
+                };
+                // As gunicorn does, with whatever number.
+                state.ask_manage(caller, op, u32::try_from(manage.count.max(1)).unwrap_or(u32::MAX));
+            }
+            Err(error) => state.send_error(caller, &ErrorPayload::dirty(error.to_string())),
+        },
+        MessageType::Stash => state.send_error(caller, &no_stash()),
+        MessageType::Cancel => state.dispatcher.cancel(caller, now),
+        MessageType::Response
+        | MessageType::Error
+        | MessageType::Chunk
+        | MessageType::End
+        | MessageType::Link => return Err(not_for_us(header)),
+    }
+    Ok(())
+}
+
+/// Takes the beginning of a frame with a large payload; `None` if more of it is needed to know what to do.
+fn hear_large(
+    state: &mut State,
+    client: ClientId,
+    header: Header,
+    payload_start: &[u8],
+    now: Instant,
+) -> Result<Option<Upload>, End> {
+    let caller = Caller { client, request_id: header.request_id };
+    let error = match header.message_type {
+        MessageType::Request => match peek_request(payload_start) {
+            Ok(PeekOutcome::Found(peek)) => {
+                return Ok(Some(Upload::start(state, caller, header, payload_start, peek, now)));
+            }
+            Ok(PeekOutcome::NeedMore) if payload_start.len() < LARGE_LEN => return Ok(None),
+            Ok(PeekOutcome::NeedMore) => ErrorPayload::protocol(
+                format!("REQUEST: no app_path within the first {LARGE_LEN} bytes of a payload of {} bytes", header.payload_len),
+                &[],
+            ),
+            outcome => no_app_path(outcome.err(), payload_start),
+        },
+        MessageType::Stash => no_stash(),
+        MessageType::Status | MessageType::Manage | MessageType::Cancel => ErrorPayload::protocol(
+            format!("a payload of {} bytes is too long for {:?}", header.payload_len, header.message_type),
+            &[],
+        ),
+        MessageType::Response
+        | MessageType::Error
+        | MessageType::Chunk
+        | MessageType::End
+        | MessageType::Link => return Err(not_for_us(header)),
+    };
+    state.send_error(caller, &error);
+    Ok(Some(Upload::refused(caller, header, payload_start.len())))
+}
+
+fn not_for_us(header: Header) -> End {
+    End::NotForUs { request_id: header.request_id, message_type: header.message_type }
+}
+
+fn no_stash() -> ErrorPayload {
+    ErrorPayload::dirty("stash is not available in this version")
+}
+
+/// What is wrong with a REQUEST that can't be routed.
+fn no_app_path(error: Option<DecodeError>, payload: &[u8]) -> ErrorPayload {
+    // A truncated payload says where only when it is walked to its end.
+    let error = error.or_else(|| ValueRef::decode(payload).err());
+    let message = error.map_or_else(|| "REQUEST without app_path".to_owned(), |error| error.to_string());
+    ErrorPayload::protocol(message, payload)
+}
+
+/// How long a client may take to read why its connection is closed.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);

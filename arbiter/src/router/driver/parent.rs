@@ -1,0 +1,86 @@
+//! The link to the dirty arbiter.
+
+use std::io;
+use std::rc::Rc;
+
+use gunmetal_protocol::{ErrorPayload, Frame, Segments, encode_response};
+use tokio::net::UnixStream;
+
+use super::input::{Input, Next, SCRATCH_LEN};
+use super::outbox::Outbox;
+use super::{RouterError, Shared, State};
+use crate::link::{self, ManageReport, ToRouter};
+use crate::router::status;
+
+/// The two directions of the link.
+pub(super) fn split(link: UnixStream) -> (Input, Rc<Outbox>) {
+    let (read, write) = link.into_split();
+    (Input::new(read), Outbox::new(write))
+}
+
+/// Serves the link; when it ends, the router does.
+pub(super) async fn run(shared: Rc<Shared>, mut input: Input) {
+    let outcome = match converse(&shared, &mut input).await {
+        // The parent is gone, or says that it is over.
+        Ok(()) => Ok(()),
+        Err(error) => Err(RouterError::Parent(error)),
+    };
+    shared.end(outcome);
+}
+
+async fn converse(shared: &Rc<Shared>, input: &mut Input) -> io::Result<()> {
+    while let Some(len) = input.fill(shared, SCRATCH_LEN).await? {
+        let scratch = shared.scratch.borrow();
+        let mut rest = &scratch[..len];
+        while let Next::Frame { header, payload, end } = input.next(rest).map_err(io::Error::other)? {
+            let frame = Frame { header, payload: bytes::Bytes::copy_from_slice(payload) };
+            let message = link::decode(&frame).map_err(io::Error::other)?;
+            if message == ToRouter::Stop {
+                return Ok(());
+            }
+            shared.turn(|state, now| hear(shared, state, message, now));
+            rest = &rest[end..];
+        }
+        input.keep(rest);
+    }
+    Ok(())
+}
+
+fn hear(shared: &Rc<Shared>, state: &mut State, message: ToRouter, now: std::time::Instant) {
+    match message {
+        ToRouter::Apps(apps) => state.dispatcher.configure(&apps),
+        ToRouter::WorkerUp(up) => {
+            state.add_worker(shared, &up);
+            state.dispatcher.worker_up(&up, now);
+        }
+        ToRouter::WorkerStopping { worker } => state.dispatcher.worker_stopping(worker),
+        ToRouter::WorkerGone { worker, cause } => {
+            state.dispatcher.worker_gone(worker, cause, now);
+            state.remove_worker(worker);
+        }
+        ToRouter::AppUnavailable { path, reason } => state.dispatcher.app_unavailable(&path, reason),
+        ToRouter::AppPending { path } => state.dispatcher.app_pending(&path),
+        ToRouter::ManageDone { token, outcome } => manage_done(state, token, &outcome),
+        ToRouter::DrainAll => {
+            shared.refusing.notify_one();
+            state.dispatcher.drain();
+        }
+        // Handled where it is read.
+        ToRouter::Stop => {}
+    }
+}
+
+/// Answers the client that asked for more or fewer workers.
+fn manage_done(state: &mut State, token: u64, outcome: &Result<ManageReport, String>) {
+    let Some((caller, op, count)) = state.take_manage(token) else { return };
+    match outcome {
+        Ok(report) => {
+            let mut frame = Segments::new();
+            let result = status::manage_result(op, count, report);
+            if encode_response(caller.request_id, &result, &mut frame).is_ok() {
+                state.send_frames(caller.client, frame);
+            }
+        }
+        Err(message) => state.send_error(caller, &ErrorPayload::dirty(message.as_str())),
+    }
+}

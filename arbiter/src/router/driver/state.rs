@@ -1,0 +1,281 @@
+//! The connections beside the dispatcher, and what its actions do to them.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use gunmetal_dirty::link::ToWorker;
+use gunmetal_protocol::{ErrorPayload, Header, MessageType, Segments, encode_error};
+use gunmetal_supervise::WorkerId;
+use serde::Serialize;
+use slab::Slab;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tracing::{debug, warn};
+
+use super::outbox::Outbox;
+use super::{Shared, control_connection, lane_connection};
+use crate::link::{self, FromRouter, ManageOp, WorkerUp};
+use crate::router::dispatcher::{Action, Caller, ClientId, Dispatcher, LaneId};
+
+/// See the [module](self).
+pub(super) struct State {
+    pub(super) dispatcher: Dispatcher,
+    clients: Slab<Client>,
+    lanes: HashMap<LaneId, Lane>,
+    workers: HashMap<WorkerId, Worker>,
+    parent: Rc<Outbox>,
+    /// Outboxes to be flushed at the end of the turn.
+    to_flush: Vec<Rc<Outbox>>,
+    /// Clients that asked for more or fewer workers, by the token of the question.
+    managing: HashMap<u64, (Caller, ManageOp, u32)>,
+    last_token: u64,
+    /// What STATUS calls this server.
+    pub(super) server: String,
+    finished: bool,
+}
+
+struct Client {
+    outbox: Rc<Outbox>,
+    /// Set while the client waits for a lane to pass a large payload on.
+    grant: Option<(u64, oneshot::Sender<Grant>)>,
+}
+
+struct Lane {
+    outbox: Option<Rc<Outbox>>,
+    task: AbortHandle,
+}
+
+struct Worker {
+    socket: Rc<str>,
+    control: Option<Rc<Outbox>>,
+    task: AbortHandle,
+}
+
+/// A lane that a client has for itself.
+pub(super) struct Grant {
+    pub(super) lane: LaneId,
+    pub(super) seq: u64,
+    pub(super) outbox: Rc<Outbox>,
+}
+
+impl State {
+    pub(super) fn new(dispatcher: Dispatcher, parent: Rc<Outbox>, server: String) -> State {
+        State {
+            dispatcher,
+            clients: Slab::new(),
+            lanes: HashMap::new(),
+            workers: HashMap::new(),
+            parent,
+            to_flush: Vec::new(),
+            managing: HashMap::new(),
+            last_token: 0,
+            server,
+            finished: false,
+        }
+    }
+
+    /// Whether the last call of a router that drains has been answered.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    pub(super) fn all_outboxes(&self) -> Vec<Rc<Outbox>> {
+        let clients = self.clients.iter().map(|(_, client)| client.outbox.clone());
+        let lanes = self.lanes.values().filter_map(|lane| lane.outbox.clone());
+        let controls = self.workers.values().filter_map(|worker| worker.control.clone());
+        clients.chain(lanes).chain(controls).chain([self.parent.clone()]).collect()
+    }
+
+    // Clients
+
+    pub(super) fn add_client(&mut self, outbox: Rc<Outbox>) -> ClientId {
+        ClientId(self.clients.insert(Client { outbox, grant: None }))
+    }
+
+    pub(super) fn remove_client(&mut self, client: ClientId) {
+        self.clients.try_remove(client.0);
+        self.managing.retain(|_, (caller, ..)| caller.client != client);
+    }
+
+    /// Waits for a lane in the name of a client.
+    pub(super) fn await_grant(&mut self, caller: Caller) -> oneshot::Receiver<Grant> {
+        let (sender, receiver) = oneshot::channel();
+        if let Some(client) = self.clients.get_mut(caller.client.0) {
+            client.grant = Some((caller.request_id, sender));
+        }
+        receiver
+    }
+
+    pub(super) fn client_outbox(&self, client: ClientId) -> Option<&Rc<Outbox>> {
+        self.clients.get(client.0).map(|client| &client.outbox)
+    }
+
+    /// Sends a frame to a caller, its payload as it came.
+    pub(super) fn send_reply(&mut self, caller: Caller, message_type: MessageType, payload: &[u8]) {
+        let Some(client) = self.clients.get(caller.client.0) else { return };
+        let header = header(message_type, caller.request_id, payload.len());
+        client.outbox.send(&header.encode(), payload);
+        list(&mut self.to_flush, &client.outbox);
+    }
+
+    /// Sends frames of our own making to a client.
+    pub(super) fn send_frames(&mut self, client: ClientId, frames: Segments) {
+        if let Some(client) = self.clients.get(client.0) {
+            client.outbox.send_encoded(&frames.into_contiguous());
+            list(&mut self.to_flush, &client.outbox);
+        }
+    }
+
+    pub(super) fn send_error(&mut self, caller: Caller, error: &ErrorPayload) {
+        let mut frame = Segments::new();
+        match encode_error(caller.request_id, error, &mut frame) {
+            Ok(()) => self.send_frames(caller.client, frame),
+            Err(error) => warn!(%error, "an error could not be told to a client"),
+        }
+    }
+
+    // Lanes
+
+    pub(super) fn lane_connected(&mut self, lane: LaneId, outbox: Rc<Outbox>) {
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.outbox = Some(outbox);
+        }
+    }
+
+    pub(super) fn lane_outbox(&self, lane: LaneId) -> Option<&Rc<Outbox>> {
+        self.lanes.get(&lane)?.outbox.as_ref()
+    }
+
+    /// Sends a request to a lane.
+    pub(super) fn send_request(&mut self, lane: LaneId, seq: u64, payload: &[u8]) {
+        let Some(Lane { outbox: Some(outbox), .. }) = self.lanes.get(&lane) else { return };
+        outbox.send(&header(MessageType::Request, seq, payload.len()).encode(), payload);
+        list(&mut self.to_flush, outbox);
+    }
+
+    // Workers and the parent
+
+    pub(super) fn add_worker(&mut self, shared: &Rc<Shared>, up: &WorkerUp) {
+        let socket: Rc<str> = up.socket.as_str().into();
+        let task = shared.spawn(control_connection::run(shared.clone(), up.worker, socket.clone()));
+        self.workers.insert(up.worker, Worker { socket, control: None, task });
+    }
+
+    pub(super) fn remove_worker(&mut self, worker: WorkerId) {
+        if let Some(worker) = self.workers.remove(&worker) {
+            worker.task.abort();
+            if let Some(control) = worker.control {
+                control.close();
+            }
+        }
+    }
+
+    pub(super) fn control_connected(&mut self, worker: WorkerId, outbox: Rc<Outbox>) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.control = Some(outbox);
+        }
+    }
+
+    pub(super) fn tell_parent(&mut self, message: &FromRouter) {
+        send_link(&mut self.to_flush, &self.parent, message);
+    }
+
+    /// Passes a client's wish for more or fewer workers on to the parent.
+    pub(super) fn ask_manage(&mut self, caller: Caller, op: ManageOp, count: u32) {
+        self.last_token += 1;
+        self.managing.insert(self.last_token, (caller, op, count));
+        self.tell_parent(&FromRouter::Manage { token: self.last_token, op, count });
+    }
+
+    /// Who asked this question, and what.
+    pub(super) fn take_manage(&mut self, token: u64) -> Option<(Caller, ManageOp, u32)> {
+        self.managing.remove(&token)
+    }
+
+    // The end of a turn
+
+    /// Does what the dispatcher wants done.
+    pub(super) fn perform(&mut self, shared: &Rc<Shared>, action: Action) {
+        match action {
+            Action::OpenLane { lane, worker } => {
+                let Some(socket) = self.workers.get(&worker).map(|worker| worker.socket.clone()) else { return };
+                let task = shared.spawn(lane_connection::run(shared.clone(), lane, socket));
+                self.lanes.insert(lane, Lane { outbox: None, task });
+            }
+            Action::CloseLane { lane } => {
+                if let Some(lane) = self.lanes.remove(&lane) {
+                    lane.task.abort();
+                    if let Some(outbox) = lane.outbox {
+                        outbox.close();
+                    }
+                }
+            }
+            Action::Hand { lane, seq } => {
+                let Some(Lane { outbox: Some(outbox), .. }) = self.lanes.get(&lane) else { return };
+                let payload = self.dispatcher.body(lane, seq);
+                outbox.send(&header(MessageType::Request, seq, payload.len()).encode(), payload);
+                list(&mut self.to_flush, outbox);
+            }
+            Action::Grant { lane, seq, client } => {
+                let outbox = self.lanes.get(&lane).and_then(|lane| lane.outbox.clone());
+                let grant = self.clients.get_mut(client.0).and_then(|client| client.grant.take());
+                if let (Some(outbox), Some((_, grant))) = (outbox, grant) {
+                    // A client that left meanwhile has been, or will be, told to the dispatcher.
+                    let _ = grant.send(Grant { lane, seq, outbox });
+                }
+            }
+            Action::Revoke { lane, worker, upto } => {
+                if let Some(control) = self.workers.get(&worker).and_then(|worker| worker.control.as_ref()) {
+                    debug!(%worker, upto, "calls are taken back from a lane");
+                    send_link(&mut self.to_flush, control, &ToWorker::Revoke { lane: lane.to_wire(), upto });
+                }
+            }
+            Action::Fail { caller, failure } => {
+                debug!(request_id = caller.request_id, ?failure, "call failed");
+                self.send_error(caller, &failure.to_payload());
+                let Some(client) = self.clients.get_mut(caller.client.0) else { return };
+                // Whoever waits to pass a payload on sees the channel close.
+                client.grant.take_if(|(request_id, _)| *request_id == caller.request_id);
+                if failure.ends_connection() {
+                    client.outbox.flush();
+                    client.outbox.close();
+                }
+            }
+            Action::Condemn { worker, reason } => {
+                warn!(%worker, reason, "worker condemned");
+                self.tell_parent(&FromRouter::Condemn { worker, reason });
+            }
+            Action::Drained { worker } => self.tell_parent(&FromRouter::Drained { worker }),
+            Action::Finished => self.finished = true,
+        }
+    }
+
+    pub(super) fn flush(&mut self) {
+        for outbox in self.to_flush.drain(..) {
+            outbox.listed.set(false);
+            outbox.flush();
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "payloads are at most 64 MiB")]
+pub(super) fn header(message_type: MessageType, request_id: u64, payload_len: usize) -> Header {
+    Header { message_type, payload_len: payload_len as u32, request_id }
+}
+
+fn send_link<T: Serialize>(to_flush: &mut Vec<Rc<Outbox>>, outbox: &Rc<Outbox>, message: &T) {
+    match link::encode(message) {
+        Ok(frame) => {
+            outbox.send_encoded(&frame);
+            list(to_flush, outbox);
+        }
+        Err(error) => warn!(%error, "a message to another process could not be encoded"),
+    }
+}
+
+/// Has an outbox flushed at the end of the turn.
+fn list(to_flush: &mut Vec<Rc<Outbox>>, outbox: &Rc<Outbox>) {
+    if !outbox.listed.replace(true) {
+        to_flush.push(outbox.clone());
+    }
+}
