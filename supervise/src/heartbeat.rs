@@ -1,13 +1,14 @@
 //! A sign of life that costs one system call.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::libc::O_TMPFILE;
+use nix::libc::{EOPNOTSUPP, O_TMPFILE};
 use nix::time::{ClockId, clock_gettime};
 
 /// A file without a name, made by a parent before the fork; the child touches it, the parent looks at its age.
@@ -27,8 +28,7 @@ impl Heartbeat {
     ///
     /// What the file system refused.
     pub fn create_in(dir: &Path) -> io::Result<Heartbeat> {
-        let file = OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(O_TMPFILE).open(dir)?;
-        let heartbeat = Heartbeat { file };
+        let heartbeat = Heartbeat { file: nameless_file(dir)? };
         heartbeat.touch()?;
         Ok(heartbeat)
     }
@@ -69,6 +69,32 @@ impl AsFd for Heartbeat {
     }
 }
 
+fn nameless_file(dir: &Path) -> io::Result<File> {
+    match options().custom_flags(O_TMPFILE).open(dir) {
+        // Not every file system can (NFS, older overlays).
+        Err(error) if error.raw_os_error() == Some(EOPNOTSUPP) => briefly_named_file(dir),
+        result => result,
+    }
+}
+
+/// The pid and the count make the name ours; if it is there all the same, it is refused.
+fn briefly_named_file(dir: &Path) -> io::Result<File> {
+    let count = NAMED_COUNT.fetch_add(1, Ordering::Relaxed);
+    let path = dir.join(format!("gunmetal-heartbeat-{}-{count}", std::process::id()));
+    let file = options().create_new(true).open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+/// Files that had a name for a moment.
+static NAMED_COUNT: AtomicU32 = AtomicU32::new(0);
+
 fn monotonic_now() -> io::Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
 }
@@ -90,9 +116,10 @@ mod tests {
     }
 
     #[test]
-    fn it_has_no_name() {
+    fn it_has_no_name_however_it_is_made() {
         let dir = tempfile::tempdir().unwrap();
         let _heartbeat = Heartbeat::create_in(dir.path()).unwrap();
+        let _other = Heartbeat { file: briefly_named_file(dir.path()).unwrap() };
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

@@ -1,4 +1,110 @@
-//! Process supervision.
+//! Process supervision: a pure machine that decides which worker processes there should be, and the small unix layer
+//! that makes it so.
+//!
+//! # Theory of operation
+//!
+//! A parent process has one thread and one loop. In the middle sits a [`Pool`], a plain value that knows neither clock
+//! nor process: it takes [`Event`]s with the time they happened, and yields [`Action`]s and the next deadline. Around
+//! it the loop forks, signals, reaps and waits. Every decision is the pool's, so every decision can be tested without
+//! a process; the loop decides nothing, so there is little in it to test.
+//!
+//! ```text
+//!            ┌───────────────── Event, now ─────────────────┐
+//!            │                                              ▼
+//!   ┌─────────────────┐                                ┌─────────┐
+//!   │  the loop       │        poll_action()           │  Pool   │
+//!   │  spawn_child    │ ◀───────── Action ──────────── │         │
+//!   │  Child, Signals │                                │         │
+//!   │  ReadyReader    │        next_deadline()         │         │
+//!   │  Poller         │ ◀───────── Instant ─────────── │         │
+//!   └─────────────────┘                                └─────────┘
+//! ```
+//!
+//! A *slot* is a place in the pool; it outlives its processes and carries what is assigned to them. A *generation*
+//! counts the processes of a slot. Together they are a [`WorkerId`], which names one process for ever, whatever
+//! becomes of its pid.
+//!
+//! ## A process
+//!
+//! Each state that must not last owns the deadline that ends it, so no timer outlives its reason and
+//! [`Pool::next_deadline`] is simply the earliest.
+//!
+//! ```text
+//!   Spawn                        Ready                              (nothing ends these two but news)
+//!     │         ┌──────────┐ ┌───────────┐ reload complete, ┌─────────┐
+//!     └────────▶│ Starting │▶│  Standby  │─or no reload────▶│ Serving │
+//!               └──────────┘ └───────────┘                  └─────────┘
+//!     InitFailed │   │ boot_timeout                  retired │     │ condemned
+//!                │   │      ┌────────────────────────────────┘     │
+//!                │   │      │ Drain                                │ Drain
+//!                │   │      ▼                                      ▼
+//!                │   │  ┌──────────┐ Drained, or   ┌──────────┐ ┌──────────┐
+//!                │   │  │ Draining │ graceful_     │ Stopping │ │ Draining │
+//!                │   │  └──────────┘─timeout──────▶│  (TERM)  │ └──────────┘
+//!                │   │                             └──────────┘      │ Drained, or condemn_timeout
+//!                ▼   └──────────────┐     Stop ───────▲ │            ▼
+//!           ┌─────────┐             └───────────────────│────▶┌──────────┐
+//!           │ Failing │                  heartbeat stale ─────▶│ Aborting │
+//!           └─────────┘                                 │     │  (ABRT)  │
+//!                │ kill_grace                           │     └──────────┘
+//!                └──────────────▶ Killed ◀── deadline ──┴──────────┘ kill_grace
+//! ```
+//!
+//! An exit ends any of them. What follows depends on what the process was to its slot:
+//!
+//! | it ended | and the pool | then |
+//! |---|---|---|
+//! | before it was ready | has not booted | [`Action::GiveUp`] with its own words; everything stops |
+//! | before it was ready | reloads, and it is of the new generation | [`Action::ReloadFailed`]; the old one stays in service |
+//! | before it was ready | serves | [`Action::BackingOff`], longer each time |
+//! | after it was ready, unasked or condemned | serves | a replacement at once; after a wait if it keeps happening ([`RestartPolicy`]) |
+//! | because it was retired or stopped | | [`Action::Gone`], nothing else |
+//!
+//! ## A pool
+//!
+//! ```text
+//!   Booting ──every slot was ready──▶ Running ◀──done or failed──▶ Reloading
+//!      │ startup failure                 │                            │
+//!      └────── GiveUp ──────▶ Stopping ◀─┴─────────── Stop ───────────┘
+//!                                │ the last process is gone
+//!                                ▼
+//!                             Stopped
+//! ```
+//!
+//! A reload is all or nothing. Each slot gets a second process beside the one that serves; the new ones stand by
+//! until all are ready, then all of them serve, and only after that the old ones drain. So the only moment with two
+//! processes in service for one slot lies between two actions of the same event.
+//!
+//! ## The life of a worker
+//!
+//! 1. [`Action::Spawn`]: the loop makes a [`readiness_pipe`] and a [`Heartbeat`], and calls [`spawn_child`]. That
+//!    refuses if the process has another thread ([`ThreadsError`] names it), and returns a [`Child`], whose pidfd
+//!    means that process and no other.
+//! 2. In the child, [`Newborn::become_child`] closes every descriptor that the [`ChildSetup`] does not name, resets
+//!    signal dispositions and mask, sets the title that `ps` shows, and arms the parent-death signal, without a
+//!    moment in which the parent's death could be missed.
+//! 3. The child says [`ReadyWriter::ready`] or [`ReadyWriter::failed`]; the loop hears it through a [`Poller`] and
+//!    reports it.
+//! 4. [`Action::Serve`]: the worker gets work, until [`Action::Drain`] or its end.
+//! 5. The pidfd becomes readable. The loop reports the child's [last words](ReadyReader::last_words), then its
+//!    [`ExitStatus`], and is told that the worker is [`Gone`](Action::Gone), and why ([`Departure`]).
+//!
+//! `tests/processes/driver.rs` is such a loop, complete in a hundred lines.
+//!
+//! # What a fork must not carry over
+//!
+//! - **Locks.** Only a process with one thread forks; see [`SingleThread`].
+//! - **Descriptors.** Everything here is close-on-exec, and a child closes what it does not name. Values that owned a
+//!   closed descriptor must not be dropped in the child: [`spawn_child`] ends the child without unwinding into the
+//!   caller.
+//! - **Signals.** Parents read signals from a descriptor ([`Signals`]); there are no handlers that a child could
+//!   inherit, and the blocked mask is reset in the child.
+//! - **Random state.** `RandomState` or a random generator used before a fork yields the same values in every child.
+//!   Nothing here draws any; seed [`PoolConfig::jitter_seed`] from the kernel.
+//!
+//! # Platform
+//!
+//! Linux 5.9 or later. All `unsafe` code of the workspace is in this crate's private `sys` module.
 #![deny(unsafe_code)]
 
 mod child_setup;

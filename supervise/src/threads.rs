@@ -24,17 +24,21 @@ impl SingleThread {
     /// [`ThreadsError::Many`] names the threads found. A thread that was joined a moment ago may still be listed by
     /// the kernel, so the look is repeated for up to 50 ms before that is said.
     pub fn check() -> Result<SingleThread, ThreadsError> {
-        let mut looks = 0;
-        loop {
-            let names = thread_names().map_err(ThreadsError::Unknown)?;
-            if names.len() == 1 {
-                return Ok(SingleThread { _here: PhantomData });
-            }
-            looks += 1;
-            if looks == MAX_LOOKS {
-                return Err(ThreadsError::Many { names });
+        for _ in 1..MAX_LOOKS {
+            if let Ok(proof) = SingleThread::look() {
+                return Ok(proof);
             }
             thread::sleep(LOOK_INTERVAL);
+        }
+        SingleThread::look()
+    }
+
+    /// Looks once.
+    pub(crate) fn look() -> Result<SingleThread, ThreadsError> {
+        let names = thread_names().map_err(ThreadsError::Unknown)?;
+        match names.len() {
+            1 => Ok(SingleThread { _here: PhantomData }),
+            _ => Err(ThreadsError::Many { names }),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::threads::SingleThread;
 /// gave it before sees the title. In a process that has more threads by then, and where the C library is not glibc,
 /// only the thread's name is set.
 pub fn set_title(title: &str) {
-    if let Ok(proof) = SingleThread::check() {
+    if let Ok(proof) = SingleThread::look() {
         sys::title::claim(&proof);
     }
     let bytes: Vec<u8> = title.bytes().filter(|byte| *byte != 0).collect();

@@ -39,13 +39,22 @@ enum State {
     /// In service.
     Serving,
     /// Gets nothing new; what runs may finish. Ends with `then`.
-    Draining { until: Instant, then: Signal },
+    Draining { until: Instant, then: Then },
     /// Was asked to exit.
     Stopping { kill_by: Instant },
     /// Was sent SIGABRT.
     Aborting { kill_by: Instant },
     /// Was sent SIGKILL: the kernel ends it.
     Killed,
+}
+
+/// What ends a drain.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    /// SIGTERM: it is well.
+    Terminate,
+    /// SIGABRT: it hangs, and would not hear anything else.
+    Abort,
 }
 
 impl Process {
@@ -60,7 +69,15 @@ impl Process {
                 self.state = State::Starting { ready_by };
             }
             State::Unwanted => self.terminate(Signal::SIGTERM, cx.now + cx.config.kill_grace, cx),
-            _ => {}
+            // Said before.
+            State::Starting { .. }
+            | State::Failing { .. }
+            | State::Standby
+            | State::Serving
+            | State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Aborting { .. }
+            | State::Killed => {}
         }
     }
 
@@ -105,20 +122,30 @@ impl Process {
                 condemned_until
             }
             // Retired, and now found to hang: SIGTERM would not end it.
-            State::Draining { until, then: Signal::SIGTERM } => until.min(condemned_until),
-            _ => return,
+            State::Draining { until, then: Then::Terminate } => until.min(condemned_until),
+            // Not in service yet, condemned before, or leaving under a deadline anyway.
+            State::Spawning
+            | State::Unwanted
+            | State::Starting { .. }
+            | State::Failing { .. }
+            | State::Draining { then: Then::Abort, .. }
+            | State::Stopping { .. }
+            | State::Aborting { .. }
+            | State::Killed => return,
         };
         self.departure = Some(Departure::Condemned(reason));
-        self.state = State::Draining { until, then: Signal::SIGABRT };
+        self.state = State::Draining { until, then: Then::Abort };
     }
 
     pub(super) fn drained(&mut self, cx: &mut Context<'_>) {
-        match self.state {
-            State::Draining { then: Signal::SIGABRT, .. } => self.abort(cx),
-            State::Draining { until, .. } => {
-                self.terminate(Signal::SIGTERM, until.max(cx.now + cx.config.kill_grace), cx);
+        if let State::Draining { until, then } = self.state {
+            match then {
+                Then::Abort => self.abort(cx),
+                // It may take the time that is left to finish what nobody but itself knows of.
+                Then::Terminate => {
+                    self.terminate(Signal::SIGTERM, until.max(cx.now + cx.config.kill_grace), cx);
+                }
             }
-            _ => {}
         }
     }
 
@@ -127,7 +154,13 @@ impl Process {
             State::Standby | State::Serving => cx.actions.push_back(Action::Drain(self.id)),
             State::Draining { .. } => {}
             // Not up yet, where the boot timeout rules, or leaving under a deadline anyway.
-            _ => return,
+            State::Spawning
+            | State::Unwanted
+            | State::Starting { .. }
+            | State::Failing { .. }
+            | State::Stopping { .. }
+            | State::Aborting { .. }
+            | State::Killed => return,
         }
         if !matches!(self.departure, Some(Departure::Condemned(_))) {
             self.departure = Some(Departure::Condemned("no heartbeat".to_owned()));
@@ -144,10 +177,15 @@ impl Process {
             State::Standby => self.terminate(Signal::SIGTERM, now + config.graceful_timeout, cx),
             State::Serving => {
                 cx.actions.push_back(Action::Drain(self.id));
-                self.state = State::Draining { until: now + config.graceful_timeout, then: Signal::SIGTERM };
+                self.state = State::Draining { until: now + config.graceful_timeout, then: Then::Terminate };
             }
-            // It leaves already, for a reason that is told better by what it has.
-            _ => return,
+            // It leaves already, for a reason that says more.
+            State::Unwanted
+            | State::Failing { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Aborting { .. }
+            | State::Killed => return,
         }
         self.departure = Some(Departure::Retired);
     }
@@ -160,11 +198,11 @@ impl Process {
         match (&mut self.state, mode) {
             (State::Spawning, _) => self.state = State::Unwanted,
             // Condemned: what runs beside the hang may finish, and no signal but SIGABRT will be heard.
-            (State::Draining { until, then: Signal::SIGABRT }, StopMode::Graceful) => {
+            (State::Draining { until, then: Then::Abort }, StopMode::Graceful) => {
                 *until = kill_by.min(*until);
                 return;
             }
-            (State::Draining { then: Signal::SIGABRT, .. }, StopMode::Now) => return self.abort(cx),
+            (State::Draining { then: Then::Abort, .. }, StopMode::Now) => return self.abort(cx),
             (State::Starting { .. } | State::Standby | State::Serving | State::Draining { .. }, _) => {
                 self.terminate(signal, kill_by, cx);
             }
@@ -194,8 +232,10 @@ impl Process {
                 self.departure = Some(Departure::StartupFailed(format!("not ready after {timeout:?}")));
                 self.abort(cx);
             }
-            State::Draining { then: Signal::SIGABRT, .. } => self.abort(cx),
-            State::Draining { then, .. } => self.terminate(then, cx.now + cx.config.kill_grace, cx),
+            State::Draining { then: Then::Abort, .. } => self.abort(cx),
+            State::Draining { then: Then::Terminate, .. } => {
+                self.terminate(Signal::SIGTERM, cx.now + cx.config.kill_grace, cx);
+            }
             State::Failing { .. } | State::Stopping { .. } | State::Aborting { .. } => {
                 cx.actions.push_back(Action::Signal(self.id, Signal::SIGKILL));
                 self.state = State::Killed;
@@ -220,7 +260,16 @@ impl Process {
     pub(super) fn into_departure(self, status: ExitStatus) -> Departure {
         let by_state = match self.state {
             State::Standby | State::Serving => Departure::Crashed,
-            _ => Departure::StartupFailed(format!("{status} before it was ready")),
+            State::Spawning | State::Starting { .. } => {
+                Departure::StartupFailed(format!("{status} before it was ready"))
+            }
+            // These were entered for a reason that `departure` holds.
+            State::Unwanted
+            | State::Failing { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Aborting { .. }
+            | State::Killed => Departure::Retired,
         };
         self.departure.unwrap_or(by_state)
     }
