@@ -9,7 +9,7 @@ use std::str::Utf8Error;
 #[non_exhaustive]
 pub enum DecodeError {
     /// The payload ends inside a value.
-    #[error("payload ends inside a {what} at byte {offset}: {needed} bytes needed, {left} left")]
+    #[error("payload is truncated: {what} at byte {offset} needs {needed} bytes, {left} are left")]
     Truncated {
         /// The part that was being read.
         what: &'static str,
@@ -84,7 +84,7 @@ pub enum DecodeError {
         source: Utf8Error,
     },
     /// A dict has a key that is not a string.
-    #[error("dict key at payload byte {offset} is a {found}, expected a string")]
+    #[error("dict key at payload byte {offset}: found {found}, expected string")]
     KeyNotString {
         /// Where its tag is.
         offset: usize,
@@ -100,7 +100,7 @@ pub enum DecodeError {
         count: usize,
     },
     /// A message's payload is not a dict.
-    #[error("{message} payload is a {found}, expected a dict")]
+    #[error("{message} payload: found {found}, expected dict")]
     NotADict {
         /// The message type.
         message: &'static str,
@@ -116,7 +116,7 @@ pub enum DecodeError {
         field: &'static str,
     },
     /// A message has a value of the wrong kind under a key.
-    #[error("{field:?} of the {message} payload is a {found}, expected a {expected}")]
+    #[error("{field:?} of the {message} payload: found {found}, expected {expected}")]
     WrongKind {
         /// The message type.
         message: &'static str,
@@ -128,7 +128,7 @@ pub enum DecodeError {
         found: &'static str,
     },
     /// A message has a number that stands for nothing under a key.
-    #[error("{field:?} of the {message} payload is {found}, expected {expected}")]
+    #[error("{field:?} of the {message} payload: found {found}, expected {expected}")]
     OutOfRange {
         /// The message type.
         message: &'static str,
@@ -187,7 +187,7 @@ pub enum EncodeError {
         value: String,
     },
     /// A map key has a type whose `str()` in Python no one would want as a key.
-    #[error("a {found} cannot be a dict key, expected a string, number, bool or none")]
+    #[error("dict key: found {found}, expected string, number, bool or none")]
     UnsupportedKey {
         /// What kind of value it is.
         found: &'static str,

@@ -226,8 +226,9 @@ impl ErrorPayload {
     ///
     /// The payload is not one dict within the limits.
     pub fn decode(payload: Bytes) -> Result<Self, DecodeError> {
-        let Value::Dict(mut dict) = Value::decode(payload)? else {
-            return Err(DecodeError::NotADict { message: "ERROR", found: "value" });
+        let mut dict = match Value::decode(payload)? {
+            Value::Dict(dict) => dict,
+            other => return Err(DecodeError::NotADict { message: "ERROR", found: other.kind() }),
         };
         let mut error = match dict.remove("error") {
             Some(Value::Dict(error)) => error,

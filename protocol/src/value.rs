@@ -1,5 +1,7 @@
 //! A value that owns what it holds.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod builder;
 mod decode;
 mod dict;

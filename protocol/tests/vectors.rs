@@ -1,5 +1,7 @@
 //! What the real gunicorn writes, refuses and makes of odd bytes: `vectors/generate.py` asked it.
 
+#![allow(clippy::unwrap_used, reason = "a test says by failing what is wrong")]
+
 use bytes::BytesMut;
 use gunmetal_protocol::{
     Args, Bytes, Dict, ErrorPayload, ErrorType, Frame, FrameDecoder, HEADER_LEN, Header, List, ManageRef,
@@ -259,7 +261,7 @@ fn what_gunicorn_refuses_is_refused() {
         let error = ValueRef::decode(&payload).expect_err(&format!("{name}"));
         assert_eq!(Value::decode(payload.clone()).unwrap_err(), error, "{name}");
         assert_eq!(from_slice::<serde::de::IgnoredAny>(&payload).unwrap_err(), error, "{name}");
-        assert_eq!(from_bytes::<(Value,)>(wrapped(&payload)).is_err(), true, "{name}");
+        assert!(from_bytes::<(Value,)>(wrapped(&payload)).is_err(), "{name}");
     }
     for vector in vectors("headers") {
         let header = unhex(&vector["header"]);

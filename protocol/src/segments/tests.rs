@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -31,7 +33,9 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 fn bytes(len: usize) -> Bytes {
-    (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect()
+    static PATTERN: LazyLock<Bytes> =
+        LazyLock::new(|| (0..OWN_PART_FROM).map(|at| u8::try_from(at % 251).unwrap()).collect());
+    PATTERN.slice(..len)
 }
 
 fn copy(segments: &Segments) -> Vec<u8> {
