@@ -26,29 +26,30 @@
 //!
 //! ## A process
 //!
-//! Each state that must not last owns the deadline that ends it, so no timer outlives its reason and
-//! [`Pool::next_deadline`] is simply the earliest.
-//!
 //! ```text
-//!   Spawn                        Ready                              (nothing ends these two but news)
-//!     │         ┌──────────┐ ┌───────────┐ reload complete, ┌─────────┐
-//!     └────────▶│ Starting │▶│  Standby  │─or no reload────▶│ Serving │
-//!               └──────────┘ └───────────┘                  └─────────┘
-//!     InitFailed │   │ boot_timeout                  retired │     │ condemned
-//!                │   │      ┌────────────────────────────────┘     │
-//!                │   │      │ Drain                                │ Drain
-//!                │   │      ▼                                      ▼
-//!                │   │  ┌──────────┐ Drained, or   ┌──────────┐ ┌──────────┐
-//!                │   │  │ Draining │ graceful_     │ Stopping │ │ Draining │
-//!                │   │  └──────────┘─timeout──────▶│  (TERM)  │ └──────────┘
-//!                │   │                             └──────────┘      │ Drained, or condemn_timeout
-//!                ▼   └──────────────┐     Stop ───────▲ │            ▼
-//!           ┌─────────┐             └───────────────────│────▶┌──────────┐
-//!           │ Failing │                  heartbeat stale ─────▶│ Aborting │
-//!           └─────────┘                                 │     │  (ABRT)  │
-//!                │ kill_grace                           │     └──────────┘
-//!                └──────────────▶ Killed ◀── deadline ──┴──────────┘ kill_grace
+//!            ┌──────────┐  Ready  ┌─────────┐  at once, or when the   ┌─────────┐
+//!   Spawn ──▶│ Starting │ ──────▶ │ Standby │ ──whole reload is ────▶ │ Serving │
+//!            └──────────┘         └─────────┘  ready                  └─────────┘
 //! ```
+//!
+//! From there it goes on only towards its end. Each state that must not last owns the deadline that ends it, so no
+//! timer outlives its reason, and [`Pool::next_deadline`] is simply the earliest.
+//!
+//! | in | when | it gets | and is | for at most |
+//! |---|---|---|---|---|
+//! | Starting | [`InitFailed`](Event::InitFailed) | | Failing | `kill_grace` |
+//! | Starting | `boot_timeout` | SIGABRT | Aborting | `kill_grace` |
+//! | Serving | retired: reload, resize | [`Drain`](Action::Drain) | Draining | `graceful_timeout` |
+//! | Draining, retired | [`Drained`](Event::Drained) | SIGTERM | Stopping | what is left of it |
+//! | Draining, retired | deadline | SIGTERM | Stopping | `kill_grace` |
+//! | Serving | [`Condemn`](Event::Condemn) | [`Drain`](Action::Drain) | Draining | `condemn_timeout` |
+//! | Draining, condemned | [`Drained`](Event::Drained), deadline | SIGABRT | Aborting | `kill_grace` |
+//! | Serving, Draining | [`HeartbeatStale`](Event::HeartbeatStale) | SIGABRT | Aborting | `kill_grace` |
+//! | Standby | retired | SIGTERM | Stopping | `graceful_timeout` |
+//! | any but condemned | [`Stop`](Event::Stop), graceful | SIGTERM | Stopping | `graceful_timeout` |
+//! | any but condemned | [`Stop`](Event::Stop), now | SIGINT | Stopping | `kill_grace` |
+//! | Draining, condemned | [`Stop`](Event::Stop), now | SIGABRT | Aborting | `kill_grace` |
+//! | Failing, Stopping, Aborting | deadline | SIGKILL | Killed | the kernel ends it |
 //!
 //! An exit ends any of them. What follows depends on what the process was to its slot:
 //!

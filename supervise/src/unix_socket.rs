@@ -174,6 +174,17 @@ mod tests {
     }
 
     #[test]
+    fn a_send_buffer_grows_as_far_as_the_kernel_lets_it() {
+        use nix::sys::socket::getsockopt;
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        set_send_buffer_len(&socket, 8 << 10).unwrap();
+        let small = getsockopt(&socket, sockopt::SndBuf).unwrap();
+        set_send_buffer_len(&socket, 64 << 10).unwrap();
+        let large = getsockopt(&socket, sockopt::SndBuf).unwrap();
+        assert!(small < large, "{small} {large}");
+    }
+
+    #[test]
     fn more_clients_than_an_ordinary_backlog_can_wait() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");

@@ -238,7 +238,9 @@ impl World {
                 }
             }
             Action::Serve(worker) => assert!(self.serving.insert(worker), "{worker} serves twice"),
-            Action::Drain(worker) => assert!(self.serving.remove(&worker) || self.was_on_standby(worker)),
+            Action::Drain(worker) => {
+                assert!(self.serving.remove(&worker), "{worker} drains, but never served")
+            }
             Action::Signal(worker, signal) => {
                 self.serving.remove(&worker);
                 assert!(self.spawned.contains(&worker), "{signal} for {worker}, which was never spawned");
@@ -270,11 +272,6 @@ impl World {
             self.living.insert(worker, Process { is_stubborn: self.stubborn, has_spoken: false });
             self.tell(Event::Spawned(worker));
         }
-    }
-
-    /// A driver is told to drain what it was never told to serve only if that was held back for a reload.
-    fn was_on_standby(&self, worker: WorkerId) -> bool {
-        self.booted_count == 1 && worker.generation > 1
     }
 
     fn end(&mut self, worker: WorkerId, status: ExitStatus) {

@@ -117,10 +117,12 @@ impl Process {
     pub(super) fn condemn(&mut self, reason: String, cx: &mut Context<'_>) {
         let condemned_until = cx.now + cx.config.condemn_timeout;
         let until = match self.state {
-            State::Standby | State::Serving => {
+            State::Serving => {
                 cx.actions.push_back(Action::Drain(self.id));
                 condemned_until
             }
+            // Nothing runs in it.
+            State::Standby => cx.now,
             // Retired, and now found to hang: SIGTERM would not end it.
             State::Draining { until, then: Then::Terminate } => until.min(condemned_until),
             // Not in service yet, condemned before, or leaving under a deadline anyway.
@@ -151,8 +153,8 @@ impl Process {
 
     pub(super) fn heartbeat_stale(&mut self, cx: &mut Context<'_>) {
         match self.state {
-            State::Standby | State::Serving => cx.actions.push_back(Action::Drain(self.id)),
-            State::Draining { .. } => {}
+            State::Serving => cx.actions.push_back(Action::Drain(self.id)),
+            State::Standby | State::Draining { .. } => {}
             // Not up yet, where the boot timeout rules, or leaving under a deadline anyway.
             State::Spawning
             | State::Unwanted

@@ -82,7 +82,7 @@ fn a_new_worker_that_hangs_while_others_start_never_takes_over() {
     let mut rig = Rig::booted(2);
     rig.send(Event::Reload);
     rig.send(Event::Ready(w(0, 2)));
-    rig.send(Event::HeartbeatStale(w(0, 2)));
+    assert_eq!(rig.send(Event::HeartbeatStale(w(0, 2))), [abort(w(0, 2))]);
     assert_eq!(rig.send(Event::Ready(w(1, 2))), []);
     let actions = rig.send(Event::Exited(w(0, 2), crashed()));
     assert!(matches!(actions[1], Action::ReloadFailed(_)), "{actions:?}");
