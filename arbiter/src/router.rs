@@ -14,6 +14,8 @@ mod dispatcher;
 mod driver;
 mod failure;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -23,26 +25,26 @@ use tokio::runtime::{Builder, LocalOptions};
 
 /// What a router is given.
 #[derive(Debug)]
-pub struct RouterConfig {
+pub(crate) struct RouterConfig {
     /// The socket that clients connect to, listening.
-    pub listener: UnixListener,
+    pub(crate) listener: UnixListener,
     /// The link to the dirty arbiter; see [`link`](crate::link).
-    pub parent: UnixStream,
+    pub(crate) parent: UnixStream,
     /// How long an action may run, between two chunks if it streams, and how long a call may wait for a lane. `None`, or
     /// zero, for ever.
-    pub dirty_timeout: Option<Duration>,
+    pub(crate) dirty_timeout: Option<Duration>,
     /// How many calls may wait for one app; one more is answered with an error at once.
-    pub queue_limit: usize,
+    pub(crate) queue_limit: usize,
     /// How many payload bytes may wait for all apps together.
-    pub queued_bytes_limit: usize,
+    pub(crate) queued_bytes_limit: usize,
     /// What STATUS calls this server: name and version.
-    pub server: String,
+    pub(crate) server: String,
 }
 
 impl RouterConfig {
     /// A router with the default limits: no timeout, 10,000 calls, 256 MiB.
     #[must_use]
-    pub fn new(listener: UnixListener, parent: UnixStream) -> RouterConfig {
+    pub(crate) fn new(listener: UnixListener, parent: UnixStream) -> RouterConfig {
         RouterConfig {
             listener,
             parent,
@@ -56,8 +58,7 @@ impl RouterConfig {
 
 /// Why a router ended before it was told to.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RouterError {
+pub(crate) enum RouterError {
     /// The runtime could not be started.
     #[error("cannot start the router's runtime")]
     Runtime(#[source] io::Error),
@@ -79,7 +80,7 @@ pub enum RouterError {
 /// # Errors
 ///
 /// If the router can't begin, or can't go on.
-pub fn run(config: RouterConfig) -> Result<(), RouterError> {
+pub(crate) fn run(config: RouterConfig) -> Result<(), RouterError> {
     let config = RouterConfig { dirty_timeout: config.dirty_timeout.filter(|limit| !limit.is_zero()), ..config };
     let runtime = Builder::new_current_thread()
         .enable_io()

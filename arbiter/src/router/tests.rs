@@ -1,0 +1,4 @@
+//! A whole router, with everybody around it played by the test.
+
+mod calls;
+mod rig;
