@@ -8,6 +8,7 @@ use gunmetal_supervise::{ChildSetup, Signal, keep_large_buffers, spawn_child};
 use super::router_link::RouterLink;
 use crate::DirtyConfig;
 use crate::crew::Member;
+use crate::router::{self, RouterConfig};
 
 /// Forks a router on the socket that clients connect to; it says on the link when it accepts them.
 pub(super) fn spawn(age: u64, config: &DirtyConfig, listener: &UnixListener) -> io::Result<(Member, RouterLink)> {
@@ -24,30 +25,16 @@ pub(super) fn spawn(age: u64, config: &DirtyConfig, listener: &UnixListener) -> 
             return 1;
         }
         keep_large_buffers();
-        stub(link, listener, config)
+        let config = RouterConfig { dirty_timeout: config.timeout, ..RouterConfig::new(listener, link) };
+        match router::run(config) {
+            Ok(()) => 0,
+            Err(error) => {
+                tracing::error!(error = %error, cause = ?std::error::Error::source(&error), "router failed");
+                1
+            }
+        }
     })
     .map_err(io::Error::other)?;
     drop((theirs, listener));
     Ok((Member::new(child, age, None, None), link))
-}
-
-fn stub(link: std::os::unix::net::UnixStream, _listener: UnixListener, _config: &DirtyConfig) -> i32 {
-    use gunmetal_dirty::link::{decode, encode};
-    use std::io::{Read, Write};
-    (&link).write_all(&encode(&crate::link::FromRouter::Ready).unwrap()).unwrap();
-    let mut decoder = gunmetal_protocol::FrameDecoder::new();
-    let mut buf = bytes::BytesMut::new();
-    let mut chunk = [0; 4096];
-    loop {
-        let len = (&link).read(&mut chunk).unwrap();
-        if len == 0 { return 1; }
-        buf.extend_from_slice(&chunk[..len]);
-        while let Some(frame) = decoder.next_frame(&mut buf).unwrap() {
-            let message: crate::link::ToRouter = decode(&frame).unwrap();
-            tracing::info!(?message, "stub router");
-            match message { crate::link::ToRouter::DrainAll | crate::link::ToRouter::Stop => return 0,
-              crate::link::ToRouter::WorkerStopping { worker } => (&link).write_all(&encode(&crate::link::FromRouter::Drained { worker }).unwrap()).unwrap(),
-              _ => {} }
-        }
-    }
 }
