@@ -1,4 +1,5 @@
 //! What `#[dirty_app]` writes: binding, conversion, and every kind of return type.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -108,6 +109,7 @@ impl App {
         Ok(x + 1)
     }
 
+    #[allow(clippy::manual_async_fn, reason = "that is what is tested")]
     #[action]
     fn future(&self, x: i64) -> impl Future<Output = i64> {
         async move { x + 2 }

@@ -1,4 +1,5 @@
 //! The worker runtime over real sockets, with the test as its router.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod support;
 
@@ -160,10 +161,10 @@ fn calls_are_answered_in_order() {
     let mut worker = Worker::start::<App>(1);
     assert_eq!(worker.readiness(), "R");
     let mut lane = worker.lane(1);
-    let calls: Vec<_> = (1..=100).map(|id| (id, "echo", args![id as i64])).collect();
+    let calls: Vec<_> = (1..=100u64).map(|id| (id, "echo", args![id.cast_signed()])).collect();
     lane.request(&calls);
-    for id in 1..=100 {
-        assert_eq!(lane.reply(), (id, Reply::Result(Value::Int(id as i64))));
+    for id in 1..=100u64 {
+        assert_eq!(lane.reply(), (id, Reply::Result(Value::Int(id.cast_signed()))));
     }
 }
 

@@ -1,8 +1,9 @@
 //! One action: a method marked `#[action]`.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
 use syn::{
     Attribute, FnArg, ImplItemFn, LitStr, Meta, PatType, ReceiverKind, ReturnType, Signature, Token, Type,
     TypeParamBound,
@@ -20,6 +21,8 @@ pub(crate) struct Action {
     pub(crate) cfgs: Vec<Attribute>,
     /// How it is called.
     pub(crate) flavor: Flavor,
+    /// Where its return type is written.
+    pub(crate) output: Span,
     /// What it takes, after `&self`.
     pub(crate) parameters: Vec<Parameter>,
 }
@@ -57,7 +60,11 @@ impl Action {
         } else {
             Flavor::Sync
         };
-        Ok(Some(Action { ident: sig.ident.clone(), name, cfgs, flavor, parameters: parameters? }))
+        let output = match &sig.output {
+            ReturnType::Default => sig.ident.span(),
+            ReturnType::Type(_, ty) => ty.span(),
+        };
+        Ok(Some(Action { ident: sig.ident.clone(), name, cfgs, flavor, output, parameters: parameters? }))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The written code.
 
 use proc_macro_crate::{FoundCrate, crate_name};
-use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote};
-use syn::{Expr, Lit, Type};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Expr, Lit, Type, parse_quote};
 
 use crate::action::{Action, Flavor};
 use crate::app_block::AppBlock;
@@ -107,11 +108,14 @@ fn arm(action: &Action, krate: &TokenStream) -> TokenStream {
         quote!(let #value = #read;)
     });
     let call = quote!(Self::#ident(self, #(#values),*));
+    // A type that cannot be sent is reported where the user wrote it.
+    let at = action.output.resolved_at(Span::call_site());
+    let reply_in = spanned(krate, at);
     let later = |reply| quote!(::core::result::Result::Ok(#krate::Reply::future(async move { #reply })));
     let reply = match action.flavor {
-        Flavor::Sync => quote!(#krate::__reply!(#call)),
-        Flavor::Future => later(quote!(#krate::__reply!(#call.await))),
-        Flavor::InRuntime => later(quote!(#krate::__reply!(#call))),
+        Flavor::Sync => quote_spanned!(at=> #reply_in::__reply!(#call)),
+        Flavor::Future => later(quote_spanned!(at=> #reply_in::__reply!(#call.await))),
+        Flavor::InRuntime => later(quote_spanned!(at=> #reply_in::__reply!(#call))),
     };
     quote! {
         #(#cfgs)*
@@ -168,10 +172,10 @@ fn read(parameter: &Parameter, position: usize, krate: &TokenStream) -> TokenStr
         Source::RestKwargs(value_ty) => {
             // A `Dict` takes any string as key, a map its own type of key.
             let (key, value_ty) = match value_ty {
-                None => (quote!(key), quote!(#krate::Value)),
-                Some(ty) => (quote!(::core::convert::Into::into(key)), quote!(#ty)),
+                None => (quote!(key), &parse_quote!(#krate::Value)),
+                Some(ty) => (quote!(::core::convert::Into::into(key)), ty),
             };
-            let decoded = decode_tokens(name, &value_ty, krate);
+            let decoded = decode(name, value_ty, krate);
             quote! {{
                 let mut rest: #ty = ::core::default::Default::default();
                 for (key, value) in bound.rest_kwargs() {
@@ -186,17 +190,26 @@ fn read(parameter: &Parameter, position: usize, krate: &TokenStream) -> TokenStr
     }
 }
 
+/// An expression that converts `value` to `ty`.
 fn decode(name: &str, ty: &Type, krate: &TokenStream) -> TokenStream {
-    decode_tokens(name, &quote!(#ty), krate)
-}
-
-fn decode_tokens(name: &str, ty: &TokenStream, krate: &TokenStream) -> TokenStream {
-    let expected = readable(&ty.to_string());
-    quote! {{
+    // A type that cannot be decoded is reported where the user wrote it.
+    let at = ty.span().resolved_at(Span::call_site());
+    let krate = spanned(krate, at);
+    let expected = readable(&ty.to_token_stream().to_string());
+    quote_spanned! {at=> {
         #[allow(unused_imports)]
         use #krate::__private::{ReadDirectly as _, ReadBySerde as _};
         (&#krate::__private::Argument::<#ty>::new(#name, #expected)).read(value, call)?
     }}
+}
+
+/// The same tokens, reported at `at`.
+fn spanned(tokens: &TokenStream, at: Span) -> TokenStream {
+    let respan = |mut token: TokenTree| {
+        token.set_span(at);
+        token
+    };
+    tokens.clone().into_iter().map(respan).collect()
 }
 
 fn default_value(default: &DefaultValue, ty: &Type) -> TokenStream {

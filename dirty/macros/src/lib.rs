@@ -16,6 +16,8 @@ mod app_block;
 mod app_options;
 mod expand;
 mod parameter;
+#[cfg(test)]
+mod tests;
 
 use proc_macro::TokenStream;
 use quote::quote;

@@ -44,8 +44,22 @@ fn install_hook() {
 fn describe(info: &PanicHookInfo<'_>) -> Caught {
     let message = text_of(info.payload());
     let place = info.location().map(|location| format!(" at {location}")).unwrap_or_default();
-    let backtrace = Backtrace::force_capture();
-    Caught { traceback: format!("panicked{place}:\n{message}\nstack backtrace:\n{backtrace}"), message }
+    let backtrace = Backtrace::force_capture().to_string();
+    let frames = of_the_app(&backtrace);
+    Caught { traceback: format!("panicked{place}:\n{message}\nstack backtrace:\n{frames}"), message }
+}
+
+/// The frames between the panic's machinery and the worker's; all of them where symbols are missing.
+fn of_the_app(backtrace: &str) -> &str {
+    let line_end = |at: usize| backtrace[at..].find('\n').map_or(backtrace.len(), |len| at + len + 1);
+    let line_start = |at: usize| backtrace[..at].rfind('\n').map_or(0, |before| before + 1);
+    // The last thing that a panic runs before our hook, and the line with its place.
+    let begin = ["rust_begin_unwind", "rust_panic_with_hook"].iter().find_map(|name| backtrace.rfind(name));
+    let begin = begin.map_or(0, |at| line_end(line_end(at)));
+    let end = backtrace[begin..]
+        .find("gunmetal_dirty::worker::")
+        .map_or(backtrace.len(), |at| line_start(begin + at));
+    &backtrace[begin..end]
 }
 
 fn text_of(payload: &(dyn Any + Send)) -> String {
@@ -75,6 +89,21 @@ mod tests {
         assert_eq!(caught.message, "3 times");
         assert!(caught.traceback.contains("panics.rs"), "{}", caught.traceback);
         assert!(caught.traceback.contains("stack backtrace"), "{}", caught.traceback);
+    }
+
+    #[test]
+    fn a_traceback_begins_with_the_app_and_ends_with_it() {
+        let text = "   0: gunmetal_dirty::worker::panics::describe\n             at panics.rs\n   \
+                    1: __rustc::rust_begin_unwind\n             at panicking.rs\n   \
+                    2: core::panicking::panic_fmt\n             at panicking.rs\n   \
+                    3: images::ImageApp::thumbnail\n             at images.rs\n   \
+                    4: gunmetal_dirty::worker::serve::answer\n             at serve.rs\n";
+        assert_eq!(
+            of_the_app(text),
+            "   2: core::panicking::panic_fmt\n             at panicking.rs\n   \
+             3: images::ImageApp::thumbnail\n             at images.rs\n"
+        );
+        assert_eq!(of_the_app("   0: <unknown>\n"), "   0: <unknown>\n");
     }
 
     #[test]
