@@ -59,11 +59,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Most histories run; some are stopped, in one way or in both.
+/// Most begin with a boot that succeeds, or there would be little to see; some are stopped, in one way or in both.
 fn history() -> impl Strategy<Value = Vec<Step>> {
     let mode = prop_oneof![Just(StopMode::Graceful), Just(StopMode::Now)];
-    let step = prop_oneof![150 => step(), 1 => mode.prop_map(Step::Stop)];
-    prop::collection::vec(step, 1..300)
+    let step = prop_oneof![1000 => step(), 1 => mode.prop_map(Step::Stop)];
+    let boot = [Step::Perform(16)].into_iter().chain((0..16).map(Step::Ready)).collect::<Vec<_>>();
+    let start = prop_oneof![4 => Just(boot), 1 => Just(Vec::new())];
+    let steps = prop::collection::vec(step, 1..300);
+    (start, steps).prop_map(|(start, steps)| [start, steps].concat())
 }
 
 fn config() -> impl Strategy<Value = PoolConfig> {
