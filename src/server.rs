@@ -203,10 +203,14 @@ fn dirty_config(settings: &Settings, registry: AppRegistry, socket: Option<PathB
             .collect(),
         None => registry
             .paths()
-            .map(|path| AppLimit { path: path.to_owned(), limit: registry.get(path).and_then(|app| app.workers()) })
+            .map(|path| AppLimit {
+                path: path.to_owned(),
+                limit: registry.get(path).and_then(|app| app.workers()),
+            })
             .collect::<Vec<_>>(),
     };
-    let default_workers = |allocation: &Allocation| if allocation.apps().is_empty() { 0 } else { allocation.minimum() };
+    let default_workers =
+        |allocation: &Allocation| if allocation.apps().is_empty() { 0 } else { allocation.minimum() };
     let allocation = Allocation::new(apps);
     DirtyConfig {
         workers: settings.dirty_workers.unwrap_or_else(|| default_workers(&allocation)),

@@ -49,7 +49,10 @@ impl Allocation {
 
     /// The apps that the worker in `slot` (counted from 0) loads.
     pub fn apps_of(&self, slot: u32) -> impl Iterator<Item = &str> {
-        self.apps.iter().filter(move |app| app.limit.is_none_or(|limit| slot < limit)).map(|app| app.path.as_str())
+        self.apps
+            .iter()
+            .filter(move |app| app.limit.is_none_or(|limit| slot < limit))
+            .map(|app| app.path.as_str())
     }
 
     /// The fewest workers that the specs allow: the largest limit, at least one.

@@ -41,7 +41,8 @@ impl FromStr for AppSpec {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
         let mut parts = text.split(':');
-        let (Some(module), Some(name), limit, None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(module), Some(name), limit, None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(AppSpecError::BadForm(text.to_owned()));
         };

@@ -59,7 +59,9 @@ impl FromStr for BindAddress {
             }
         } else {
             match text.rsplit_once(':') {
-                Some((host, _)) if host.contains(':') => return Err(BindAddressError::BadV6(text.to_owned())),
+                Some((host, _)) if host.contains(':') => {
+                    return Err(BindAddressError::BadV6(text.to_owned()));
+                }
                 Some((host, port)) => (host, Some(port)),
                 None => (text, None),
             }

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
-    Action, Child, Event, Heartbeat, Pid, Poller, Pool, PoolConfig, Readiness, ReadyReader, Signal, WorkerId,
+    Action, Child, Event, Heartbeat, Pid, Poller, Pool, PoolConfig, Readiness, ReadyReader, RestartPolicy,
+    Signal, WorkerId,
 };
 
 /// The processes of one kind.
@@ -20,6 +21,16 @@ pub(crate) struct Crew {
     members: BTreeMap<WorkerId, Member>,
     heartbeats: Heartbeats,
     spawn_count: u64,
+}
+
+/// How processes that end are started again: at once, unless they do so again within seconds.
+pub(crate) fn restarts() -> RestartPolicy {
+    RestartPolicy {
+        base_delay: Duration::from_millis(100),
+        max_delay: Duration::from_secs(30),
+        period: Duration::from_secs(5),
+        intensity: None,
+    }
 }
 
 /// One process, with the parent's ends of what connects the two.
@@ -246,7 +257,12 @@ impl Crew {
 
 impl Member {
     /// A process that was just forked. One without a readiness pipe says that it is ready in another way.
-    pub(crate) fn new(child: Child, age: u64, readiness: Option<ReadyReader>, heartbeat: Option<Pulse>) -> Self {
+    pub(crate) fn new(
+        child: Child,
+        age: u64,
+        readiness: Option<ReadyReader>,
+        heartbeat: Option<Pulse>,
+    ) -> Self {
         Self { child, readiness, heartbeat, age }
     }
 
@@ -263,7 +279,8 @@ impl Pulse {
     /// Makes the heartbeat of a process that is about to be forked.
     pub(crate) fn new() -> io::Result<Self> {
         let memory = Path::new("/dev/shm");
-        let heartbeat = Heartbeat::create_in(memory).or_else(|_| Heartbeat::create_in(&std::env::temp_dir()))?;
+        let heartbeat =
+            Heartbeat::create_in(memory).or_else(|_| Heartbeat::create_in(&std::env::temp_dir()))?;
         let before = heartbeat.last_touch()?;
         Ok(Self { heartbeat, before })
     }

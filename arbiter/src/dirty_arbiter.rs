@@ -27,7 +27,7 @@ use gunmetal_supervise::{
     Event, Parent, Poller, PoolConfig, ReadyWriter, RestartPolicy, Signal, Signals, StopMode, WorkerId,
 };
 
-use crate::crew::{Crew, Heartbeats, Watch};
+use crate::crew::{Crew, Heartbeats, Watch, restarts};
 use crate::{DirtyConfig, ServiceError};
 
 use availability::Availability;
@@ -116,7 +116,10 @@ impl<'a> DirtyArbiter<'a> {
     ) -> Self {
         for shortage in config.allocation.shortages(config.workers) {
             let (app, wanted, found) = (shortage.path, shortage.wanted, shortage.found);
-            tracing::warn!(app, "{app} asks for {wanted} workers, but there are only {found}: it will live in {found}");
+            tracing::warn!(
+                app,
+                "{app} asks for {wanted} workers, but there are only {found}: it will live in {found}"
+            );
         }
         let timeout = config.timeout;
         let workers = PoolConfig {
@@ -125,14 +128,16 @@ impl<'a> DirtyArbiter<'a> {
             boot_timeout: timeout.map(|timeout| timeout.max(LEAST_BOOT_TIMEOUT)),
             graceful_timeout: config.graceful_timeout,
             condemn_timeout: timeout.unwrap_or(config.graceful_timeout).min(config.graceful_timeout),
+            restarts: restarts(),
             ..PoolConfig::default()
         };
-        let heartbeats =
-            timeout.map_or(Heartbeats::Ignored, |timeout| Heartbeats::Expected(timeout.max(LEAST_HEARTBEAT_TIMEOUT)));
+        let heartbeats = timeout.map_or(Heartbeats::Ignored, |timeout| {
+            Heartbeats::Expected(timeout.max(LEAST_HEARTBEAT_TIMEOUT))
+        });
         let router = PoolConfig {
             graceful_timeout: config.graceful_timeout,
             // Nobody is served without one, so it is worth trying often.
-            restarts: RestartPolicy { base_delay: ROUTER_DELAY, max_delay: LONGEST_ROUTER_DELAY, ..Default::default() },
+            restarts: RestartPolicy { max_delay: LONGEST_ROUTER_DELAY, ..restarts() },
             ..PoolConfig::default()
         };
         Self {
@@ -213,7 +218,9 @@ impl<'a> DirtyArbiter<'a> {
                 Signal::SIGTERM | Signal::SIGINT => self.stop(StopMode::Graceful),
                 Signal::SIGQUIT => self.stop(StopMode::Now),
                 Signal::SIGHUP => self.workers.handle(Event::Reload),
-                Signal::SIGTTIN => self.workers.handle(Event::Resize(self.workers.slot_count().saturating_add(1))),
+                Signal::SIGTTIN => {
+                    self.workers.handle(Event::Resize(self.workers.slot_count().saturating_add(1)))
+                }
                 Signal::SIGTTOU => self.shrink(),
                 // The pidfds tell more.
                 Signal::SIGCHLD => {}
@@ -304,7 +311,6 @@ const LEAST_BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Shorter silences are the machine's, not the worker's.
 const LEAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(2);
 const LEAST_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-const ROUTER_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_ROUTER_DELAY: Duration = Duration::from_secs(1);
 /// Longer than any deadline of the pools.
 const FOR_EVER: Duration = Duration::from_secs(3600);

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use gunmetal_supervise::{ChildSetup, Heartbeat, ReadyWriter, STARTUP_FAILED, WorkerId, readiness_pipe, spawn_child};
+use gunmetal_supervise::{
+    ChildSetup, Heartbeat, ReadyWriter, STARTUP_FAILED, WorkerId, readiness_pipe, spawn_child,
+};
 
 use crate::Listener;
 use crate::crew::{Member, Pulse};
@@ -33,10 +35,12 @@ pub(crate) fn spawn(
     let (reader, writer) = readiness_pipe()?;
     // The child takes its own; both processes have a copy of these values, and the fork decides who uses which.
     let (mut writer, mut pulse) = (Some(writer), Some(Pulse::new()?));
-    let listeners = listeners.iter().map(|bound| bound.listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
+    let listeners =
+        listeners.iter().map(|bound| bound.listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
     let mut listeners = Some(listeners);
     let child = spawn_child(|newborn| {
-        let (Some(readiness), Some(pulse), Some(listeners)) = (writer.take(), pulse.take(), listeners.take()) else {
+        let (Some(readiness), Some(pulse), Some(listeners)) = (writer.take(), pulse.take(), listeners.take())
+        else {
             return STARTUP_FAILED;
         };
         let heartbeat = pulse.heartbeat;

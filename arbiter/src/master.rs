@@ -12,10 +12,11 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
-    Action, Event, Pid, Poller, PoolConfig, RunDir, Signal, Signals, StartupFailure, StopMode, reap_orphans, set_title,
+    Action, Event, Pid, Poller, PoolConfig, RunDir, Signal, Signals, StartupFailure, StopMode, reap_orphans,
+    set_title,
 };
 
-use crate::crew::{Crew, Heartbeats, Watch};
+use crate::crew::{Crew, Heartbeats, Watch, restarts};
 use crate::dirty_arbiter::{self, DirtySocket};
 use crate::http_process::{self, HttpProcess};
 use crate::listener::HttpListener;
@@ -44,10 +45,18 @@ pub fn run_master(config: MasterConfig, http: &dyn Fn(HttpProcess) -> i32) -> Re
         },
         None => None,
     };
-    let mut master =
-        Master { config: &config, http_body: http, listeners, signals, http: None, dirty, phase: Phase::Booting, failure: None };
+    let mut master = Master {
+        config: &config,
+        http_body: http,
+        listeners,
+        signals,
+        http: None,
+        dirty,
+        phase: Phase::Booting,
+        failure: None,
+    };
     let result = master.run();
-    master.listeners.iter().for_each(HttpListener::remove_file);
+    master.close_listeners();
     if let Some(dirty) = &master.dirty {
         dirty.socket.remove_file();
     }
@@ -160,6 +169,7 @@ impl Master<'_> {
     }
 
     fn stop(&mut self, mode: StopMode) {
+        self.close_listeners();
         match mode {
             // The dirty arbiter's turn comes when the HTTP workers are gone.
             StopMode::Graceful => {
@@ -177,6 +187,11 @@ impl Master<'_> {
                 self.end_if_empty();
             }
         }
+    }
+
+    /// Who connects once the workers have closed theirs as well is refused at once, and not left waiting.
+    fn close_listeners(&mut self) {
+        self.listeners.drain(..).for_each(|listener| listener.remove_file());
     }
 
     fn stop_dirty(&mut self) {
@@ -219,6 +234,7 @@ impl Master<'_> {
             minimum: self.config.workers.min(1),
             boot_timeout: self.config.timeout.map(|timeout| timeout.max(LEAST_BOOT_TIMEOUT)),
             graceful_timeout: self.config.graceful_timeout,
+            restarts: restarts(),
             ..PoolConfig::default()
         };
         let heartbeats = match self.config.timeout {
@@ -233,7 +249,9 @@ impl Master<'_> {
         loop {
             if let Some(action) = self.dirty.as_mut().and_then(DirtySide::next_action) {
                 self.perform_dirty(action);
-            } else if let Some(action) = self.http.as_mut().and_then(|http| http.next_action(|_, signal| Some(signal))) {
+            } else if let Some(action) =
+                self.http.as_mut().and_then(|http| http.next_action(|_, signal| Some(signal)))
+            {
                 self.perform_http(action);
             } else {
                 return;
@@ -295,17 +313,22 @@ impl DirtySide {
     fn prepare(config: &DirtyConfig) -> Result<Self, ServiceError> {
         let pid = std::process::id();
         let temp_dir = std::env::temp_dir();
-        let run_dir = RunDir::create(temp_dir.join(format!("gunmetal-{pid}")))
-            .map_err(|error| ServiceError::System { action: "make a run directory", source: io::Error::other(error) })?;
-        let path = config.socket.clone().unwrap_or_else(|| temp_dir.join(format!("gunmetal-dirty-{pid}.sock")));
+        let run_dir = RunDir::create(temp_dir.join(format!("gunmetal-{pid}"))).map_err(|error| {
+            ServiceError::System { action: "make a run directory", source: io::Error::other(error) }
+        })?;
+        let path =
+            config.socket.clone().unwrap_or_else(|| temp_dir.join(format!("gunmetal-dirty-{pid}.sock")));
         let socket = DirtySocket::bind(&path)?;
-        crate::environment::export_socket(&path)
-            .map_err(|error| ServiceError::System { action: "set environment variables", source: io::Error::other(error) })?;
+        crate::environment::export_socket(&path).map_err(|error| ServiceError::System {
+            action: "set environment variables",
+            source: io::Error::other(error),
+        })?;
         let pool = PoolConfig {
             // Its workers have boot timeouts of their own.
             boot_timeout: None,
             graceful_timeout: config.graceful_timeout + MARGIN,
             kill_grace: MARGIN,
+            restarts: restarts(),
             ..PoolConfig::default()
         };
         Ok(Self { config: config.clone(), socket, run_dir, crew: Crew::new(pool, Heartbeats::Ignored) })
@@ -313,7 +336,8 @@ impl DirtySide {
 
     fn next_action(&mut self) -> Option<Action> {
         // To the dirty arbiter SIGINT is a polite wish; "at once" is SIGQUIT.
-        self.crew.next_action(|_, signal| Some(if signal == Signal::SIGINT { Signal::SIGQUIT } else { signal }))
+        self.crew
+            .next_action(|_, signal| Some(if signal == Signal::SIGINT { Signal::SIGQUIT } else { signal }))
     }
 }
 

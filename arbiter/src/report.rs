@@ -19,11 +19,15 @@ pub(crate) fn gone(
             tracing::info!(%worker, end, "{role} exiting (pid: {pid})");
         }
         Departure::Crashed => tracing::warn!(%worker, "{role} (pid: {pid}) {end}"),
-        Departure::Condemned(reason) => tracing::warn!(%worker, end, "{role} (pid: {pid}) replaced: {reason}"),
+        Departure::Condemned(reason) => {
+            tracing::warn!(%worker, end, "{role} (pid: {pid}) replaced: {reason}")
+        }
         Departure::StartupFailed(reason) => {
             tracing::error!(%worker, end, "{role} (pid: {pid}) failed to start: {reason}");
         }
-        Departure::NotSpawned(Some(reason)) => tracing::error!(%worker, "{role} could not be forked: {reason}"),
+        Departure::NotSpawned(Some(reason)) => {
+            tracing::error!(%worker, "{role} could not be forked: {reason}")
+        }
     }
 }
 
@@ -34,7 +38,9 @@ pub(crate) fn action(role: &str, action: &Action) {
             tracing::warn!(slot, ?delay, failure_count, "{role}: waiting before the next start");
         }
         Action::Resized { from, to, wanted } if to == wanted => tracing::info!(from, to, "{role}: resized"),
-        Action::Resized { from, to, wanted } => tracing::warn!(from, to, wanted, "{role}: resized as far as allowed"),
+        Action::Resized { from, to, wanted } => {
+            tracing::warn!(from, to, wanted, "{role}: resized as far as allowed")
+        }
         Action::ReloadStarted => tracing::info!("{role}: reload started"),
         Action::ReloadDone => tracing::info!("{role}: reload done"),
         Action::ReloadFailed(failure) => {
@@ -55,7 +61,9 @@ pub(crate) fn action(role: &str, action: &Action) {
 /// How a worker ended, as the rest of a sentence that a client reads.
 pub(crate) fn cause(departure: &Departure, status: Option<ExitStatus>) -> String {
     let end = match status {
-        Some(ExitStatus::Signal { .. }) => format!("was {}", status.map(|s| s.to_string()).unwrap_or_default()),
+        Some(ExitStatus::Signal { .. }) => {
+            format!("was {}", status.map(|s| s.to_string()).unwrap_or_default())
+        }
         Some(status @ ExitStatus::Code(_)) => status.to_string(),
         None => "was never started".to_owned(),
     };

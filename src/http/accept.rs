@@ -52,5 +52,8 @@ pub(super) fn next(listeners: &[Listener], shutdown: &Shutdown) -> io::Result<Op
 
 fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
-    matches!(error.kind(), Kind::WouldBlock | Kind::Interrupted | Kind::ConnectionAborted | Kind::ConnectionReset)
+    matches!(
+        error.kind(),
+        Kind::WouldBlock | Kind::Interrupted | Kind::ConnectionAborted | Kind::ConnectionReset
+    )
 }

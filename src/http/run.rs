@@ -41,8 +41,7 @@ pub(crate) fn on_runtime<R: HttpOutcome>(closure: impl AsyncFn(HttpWorker) -> R 
 }
 
 /// Runs an HTTP worker process to its end; returns its exit code.
-pub(crate) fn run(
-    closure: &HttpClosure, process: HttpProcess, settings: Arc<Settings>) -> i32 {
+pub(crate) fn run(closure: &HttpClosure, process: HttpProcess, settings: Arc<Settings>) -> i32 {
     let worker = match HttpWorker::start(process, settings) {
         Ok(worker) => worker,
         Err(error) => {

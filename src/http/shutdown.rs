@@ -68,10 +68,7 @@ impl Shutdown {
 /// there when `graceful_timeout` is over, it is ended; SIGINT and SIGQUIT end it at once.
 ///
 /// Handlers, not a signalfd: a server that also asks tokio for SIGTERM must still get it.
-pub(super) fn listen(
-    graceful_timeout: Duration,
-    on_term: impl FnOnce() + Send + 'static,
-) -> io::Result<()> {
+pub(super) fn listen(graceful_timeout: Duration, on_term: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT])?;
     let mut on_term = Some(on_term);
     thread::Builder::new().name("signals".into()).spawn(move || {

@@ -30,7 +30,8 @@ pub struct HttpWorker {
 struct Shared {
     id: WorkerId,
     age: u64,
-    listeners: Vec<Listener>,
+    /// Empty once the worker is to shut down: a client whose connection nobody will accept should hear so.
+    listeners: Mutex<Arc<[Listener]>>,
     readiness: Mutex<Option<ReadyWriter>>,
     is_ready: AtomicBool,
     heartbeat: Heartbeat,
@@ -45,7 +46,7 @@ impl HttpWorker {
         let shared = Arc::new(Shared {
             id,
             age,
-            listeners,
+            listeners: Mutex::new(listeners.into()),
             readiness: Mutex::new(Some(readiness)),
             is_ready: AtomicBool::new(false),
             heartbeat,
@@ -53,16 +54,17 @@ impl HttpWorker {
             settings,
         });
         let at_signal = Arc::clone(&shared);
-        super::shutdown::listen(shared.settings.graceful_timeout, move || at_signal.shutdown.request())?;
+        super::shutdown::listen(shared.settings.graceful_timeout, move || at_signal.shut_down())?;
         Ok(Self { shared })
     }
 
-    /// The listeners, one for each `bind`, in that order: non-blocking, as tokio wants them. Makes the worker ready.
+    /// The listeners, one for each `bind`, in that order: non-blocking, as tokio wants them. None any more once the
+    /// worker is to shut down. Makes the worker ready.
     ///
     /// # Errors
     /// The system has no descriptor left.
     pub fn listeners(&self) -> io::Result<Vec<Listener>> {
-        let listeners = self.shared.listeners.iter().map(Listener::try_clone).collect();
+        let listeners = self.shared.listeners().iter().map(Listener::try_clone).collect();
         self.ready();
         listeners
     }
@@ -70,13 +72,15 @@ impl HttpWorker {
     /// The first listener that is a TCP port, for `tokio::net::TcpListener::from_std`. Makes the worker ready.
     ///
     /// # Errors
-    /// `bind` names unix sockets only, or the system has no descriptor left.
+    /// `bind` names unix sockets only, the worker is to shut down already, or the system has no descriptor left.
     pub fn tcp_listener(&self) -> io::Result<TcpListener> {
         let tcp = self.listeners()?.into_iter().find_map(|listener| match listener {
             Listener::Tcp(listener) => Some(listener),
             Listener::Unix(_) => None,
         });
-        tcp.ok_or_else(|| io::Error::new(io::ErrorKind::AddrNotAvailable, "bind has no TCP port for this server"))
+        tcp.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::AddrNotAvailable, "bind has no TCP port for this server")
+        })
     }
 
     /// Waits until one of the listeners has a connection, or `None` once the worker is to shut down: for servers with
@@ -86,7 +90,7 @@ impl HttpWorker {
     /// What `accept(2)` says about the system, such as that no descriptor is left.
     pub fn accept(&self) -> io::Result<Option<super::Connection>> {
         self.ready();
-        super::accept::next(&self.shared.listeners, &self.shared.shutdown)
+        super::accept::next(&self.shared.listeners(), &self.shared.shutdown)
     }
 
     /// Ends when the worker is to shut down: accept no more, finish what runs, return. The future is the worker's wish
@@ -174,6 +178,17 @@ impl HttpWorker {
             Some(writer) => writer.failed(reason).is_ok(),
             None => false,
         }
+    }
+}
+
+impl Shared {
+    fn listeners(&self) -> Arc<[Listener]> {
+        Arc::clone(&self.listeners.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn shut_down(&self) {
+        *self.listeners.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new([]);
+        self.shutdown.request();
     }
 }
 

@@ -15,7 +15,9 @@ pub(crate) enum SettingsError {
     UnknownKey { origin: Origin, name: String, hint: String, known: String },
     #[error("{origin}: {key} = {found} is not allowed: {reason}; allowed: {allowed}")]
     BadValue { origin: Origin, key: &'static str, found: String, reason: String, allowed: String },
-    #[error("{origin}: dirty_apps names {path:?}, which this program has not registered{hint}; registered: {registered}")]
+    #[error(
+        "{origin}: dirty_apps names {path:?}, which this program has not registered{hint}; registered: {registered}"
+    )]
     AppNotRegistered { origin: Origin, path: String, hint: String, registered: String },
     #[error("{origin}: dirty_apps names {path:?} twice")]
     AppTwice { origin: Origin, path: String },

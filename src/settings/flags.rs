@@ -59,7 +59,8 @@ fn command() -> Command {
     let path = || ValueParser::path_buf();
     let settings = Key::ALL.map(|key| {
         let action = if key.is_list() { ArgAction::Append } else { ArgAction::Set };
-        let arg = Arg::new(key.name()).long(key.flag()).action(action).allow_hyphen_values(true).help(key.help());
+        let arg =
+            Arg::new(key.name()).long(key.flag()).action(action).allow_hyphen_values(true).help(key.help());
         match key.short() {
             Some(short) => arg.short(short),
             None => arg,
@@ -87,13 +88,9 @@ fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Run the dirty arbiter alone, in the foreground, without HTTP workers"),
         )
-        .arg(
-            Arg::new("dirty-socket")
-                .long("dirty-socket")
-                .value_name("PATH")
-                .value_parser(path())
-                .help("Where the dirty arbiter listens [default: gunmetal-dirty-<pid>.sock in the temporary directory]"),
-        )
+        .arg(Arg::new("dirty-socket").long("dirty-socket").value_name("PATH").value_parser(path()).help(
+            "Where the dirty arbiter listens [default: gunmetal-dirty-<pid>.sock in the temporary directory]",
+        ))
 }
 
 #[cfg(test)]
@@ -106,7 +103,8 @@ mod tests {
 
     #[test]
     fn flags_are_gunicorns() {
-        let line = "-b 127.0.0.1:0 --bind unix:/a -w 2 -t 5 --dirty-app a:B --dirty-app c:D:1 --log-level debug";
+        let line =
+            "-b 127.0.0.1:0 --bind unix:/a -w 2 -t 5 --dirty-app a:B --dirty-app c:D:1 --log-level debug";
         let flags = parse(&line.split(' ').collect::<Vec<_>>()).unwrap();
         assert_eq!(flags.layer.bind.unwrap().value.len(), 2);
         assert_eq!(flags.layer.workers.unwrap().value, 2);

@@ -105,15 +105,25 @@ impl Key {
     /// What the setting does, with its default.
     pub(crate) fn help(self) -> &'static str {
         match self {
-            Self::Bind => "Where to listen for HTTP: host:port, [ipv6]:port or unix:/path [default: 127.0.0.1:8000]",
+            Self::Bind => {
+                "Where to listen for HTTP: host:port, [ipv6]:port or unix:/path [default: 127.0.0.1:8000]"
+            }
             Self::Workers => "HTTP worker processes [default: 1]",
-            Self::Timeout => "Seconds of silence after which an HTTP worker is replaced, 0 for never [default: 30]",
-            Self::GracefulTimeout => "Seconds that HTTP workers have to finish when the service stops [default: 30]",
-            Self::DirtyApps => "Dirty app to serve, module:Name or module:Name:N [default: all that are registered]",
+            Self::Timeout => {
+                "Seconds of silence after which an HTTP worker is replaced, 0 for never [default: 30]"
+            }
+            Self::GracefulTimeout => {
+                "Seconds that HTTP workers have to finish when the service stops [default: 30]"
+            }
+            Self::DirtyApps => {
+                "Dirty app to serve, module:Name or module:Name:N [default: all that are registered]"
+            }
             Self::DirtyWorkers => "Dirty worker processes, 0 for none [default: as many as the apps ask for]",
             Self::DirtyTimeout => "Seconds that a dirty call may take, 0 for no limit [default: 300]",
             Self::DirtyThreads => "Calls that one dirty worker serves at a time [default: 1]",
-            Self::DirtyGracefulTimeout => "Seconds that dirty calls have to finish when the service stops [default: 30]",
+            Self::DirtyGracefulTimeout => {
+                "Seconds that dirty calls have to finish when the service stops [default: 30]"
+            }
             Self::LogLevel => "critical, error, warning, info, debug or trace [default: info]",
         }
     }

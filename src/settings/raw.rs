@@ -108,7 +108,9 @@ mod tests {
     #[test]
     fn counts_are_whole_and_in_range() {
         assert_eq!(Raw::Text("4".into()).count(1, 8), Ok(4));
-        for bad in [Raw::Integer(-1), Raw::Integer(0), Raw::Integer(9), Raw::Float(2.0), Raw::Text("x".into())] {
+        for bad in
+            [Raw::Integer(-1), Raw::Integer(0), Raw::Integer(9), Raw::Float(2.0), Raw::Text("x".into())]
+        {
             assert!(bad.count(1, 8).is_err(), "{bad}");
         }
     }

@@ -20,7 +20,13 @@ fn resolve(
     let lookup = |name: &str| {
         variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
     };
-    Settings::resolve(flags, file.map(|_| path.as_path()), program, &lookup, &["images:ImageApp", "text:TextApp"])
+    Settings::resolve(
+        flags,
+        file.map(|_| path.as_path()),
+        program,
+        &lookup,
+        &["images:ImageApp", "text:TextApp"],
+    )
 }
 
 #[test]
@@ -51,7 +57,8 @@ fn the_defaults_are_gunicorns() {
 
 #[test]
 fn a_timeout_of_zero_is_none() {
-    let settings = resolve(Layer::default(), Some("timeout = 0\ndirty_timeout = 0"), Layer::default(), &[]).unwrap();
+    let settings =
+        resolve(Layer::default(), Some("timeout = 0\ndirty_timeout = 0"), Layer::default(), &[]).unwrap();
     assert_eq!((settings.timeout, settings.dirty_timeout), (None, None));
 }
 

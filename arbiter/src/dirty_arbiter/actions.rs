@@ -1,6 +1,8 @@
 //! What the dirty arbiter does for its two pools.
 
-use gunmetal_supervise::{Action, Departure, Event, ExitStatus, Signal, StartupFailure, StopMode, WorkerId, WorkerState};
+use gunmetal_supervise::{
+    Action, Departure, Event, ExitStatus, Signal, StartupFailure, StopMode, WorkerId, WorkerState,
+};
 
 use super::{DirtyArbiter, Link, router_process, worker_process};
 use crate::link::{ToRouter, WorkerUp};
@@ -49,7 +51,9 @@ impl DirtyArbiter<'_> {
                 }
             }
             Action::Drain(router) => self.router.handle(Event::Drained(router)),
-            Action::Gone { worker: router, departure, status } => self.router_gone(router, &departure, status),
+            Action::Gone { worker: router, departure, status } => {
+                self.router_gone(router, &departure, status)
+            }
             Action::Booted => {
                 self.booted.router = true;
                 self.say_ready();
@@ -114,7 +118,9 @@ impl DirtyArbiter<'_> {
             }
             drop(serving);
             let slots: Vec<u32> = self.workers.pool().slots().collect();
-            for (path, reason) in self.availability.failed(worker.slot, reason, &slots, &self.config.allocation) {
+            for (path, reason) in
+                self.availability.failed(worker.slot, reason, &slots, &self.config.allocation)
+            {
                 self.tell_router(Some(ToRouter::AppUnavailable { path, reason }));
             }
         }

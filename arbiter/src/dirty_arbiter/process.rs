@@ -5,7 +5,8 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use gunmetal_supervise::{
-    ChildSetup, Parent, ReadyWriter, RunDir, STARTUP_FAILED, Signal, Signals, readiness_pipe, set_title, spawn_child,
+    ChildSetup, Parent, ReadyWriter, RunDir, RunDirError, STARTUP_FAILED, Signal, Signals, readiness_pipe,
+    set_title, spawn_child,
 };
 
 use super::DirtyArbiter;
@@ -33,7 +34,12 @@ impl DirtySocket {
 }
 
 /// Forks a dirty arbiter from the master.
-pub(crate) fn spawn(age: u64, config: &DirtyConfig, socket: &DirtySocket, run_dir: &Path) -> io::Result<Member> {
+pub(crate) fn spawn(
+    age: u64,
+    config: &DirtyConfig,
+    socket: &DirtySocket,
+    run_dir: &Path,
+) -> io::Result<Member> {
     let (reader, writer) = readiness_pipe()?;
     // Both processes have a copy of the writer; the fork decides who uses it.
     let mut writer = Some(writer);
@@ -56,7 +62,13 @@ pub(crate) fn spawn(age: u64, config: &DirtyConfig, socket: &DirtySocket, run_di
     Ok(Member::new(child, age, Some(reader), None))
 }
 
-fn run_child(config: &DirtyConfig, socket: &DirtySocket, run_dir: &Path, parent: Parent, ready: ReadyWriter) -> i32 {
+fn run_child(
+    config: &DirtyConfig,
+    socket: &DirtySocket,
+    run_dir: &Path,
+    parent: Parent,
+    ready: ReadyWriter,
+) -> i32 {
     let signals = match Signals::block(SIGNALS) {
         Ok(signals) => signals,
         Err(error) => {
@@ -64,8 +76,17 @@ fn run_child(config: &DirtyConfig, socket: &DirtySocket, run_dir: &Path, parent:
             return STARTUP_FAILED;
         }
     };
-    let arbiter = DirtyArbiter::new(config, &socket.listener, run_dir, signals, Some(parent), Some(ready));
+    let sockets = match worker_sockets(run_dir) {
+        Ok(sockets) => sockets,
+        Err(error) => {
+            let _ = ready.failed(&format!("dirty arbiter: {error}"));
+            return STARTUP_FAILED;
+        }
+    };
+    let arbiter =
+        DirtyArbiter::new(config, &socket.listener, sockets.path(), signals, Some(parent), Some(ready));
     let ending = arbiter.run();
+    drop(sockets);
     if ending.is_orphan {
         // The master cannot any more.
         socket.remove_file();
@@ -84,6 +105,15 @@ fn run_child(config: &DirtyConfig, socket: &DirtySocket, run_dir: &Path, parent:
     }
 }
 
+/// A directory for the sockets of this arbiter's workers. The workers of one that was killed may still be about to end,
+/// so theirs are not in the way of ours; nobody else removes what is left of them.
+fn worker_sockets(run_dir: &Path) -> Result<RunDir, RunDirError> {
+    for stale in std::fs::read_dir(run_dir).into_iter().flatten().flatten() {
+        let _ = std::fs::remove_dir_all(stale.path());
+    }
+    RunDir::create(run_dir.join(std::process::id().to_string()))
+}
+
 /// Runs a dirty arbiter alone, in the foreground, until it is told to stop.
 ///
 /// Must be called while the process has one thread.
@@ -98,11 +128,14 @@ pub fn run_dirty_only(config: &DirtyConfig) -> Result<(), ServiceError> {
     let pid = std::process::id();
     let temp_dir = std::env::temp_dir();
     let path = config.socket.clone().unwrap_or_else(|| temp_dir.join(format!("gunmetal-dirty-{pid}.sock")));
-    let run_dir = RunDir::create(temp_dir.join(format!("gunmetal-{pid}")))
-        .map_err(|error| ServiceError::System { action: "make a run directory", source: io::Error::other(error) })?;
+    let run_dir = RunDir::create(temp_dir.join(format!("gunmetal-{pid}"))).map_err(|error| {
+        ServiceError::System { action: "make a run directory", source: io::Error::other(error) }
+    })?;
     let socket = DirtySocket::bind(&path)?;
-    crate::environment::export_socket(&path)
-        .map_err(|error| ServiceError::System { action: "set environment variables", source: io::Error::other(error) })?;
+    crate::environment::export_socket(&path).map_err(|error| ServiceError::System {
+        action: "set environment variables",
+        source: io::Error::other(error),
+    })?;
     let ending = DirtyArbiter::new(config, &socket.listener, run_dir.path(), signals, None, None).run();
     socket.remove_file();
     if ending.result.is_ok() {

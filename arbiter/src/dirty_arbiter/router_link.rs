@@ -87,7 +87,9 @@ impl RouterLink {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(messages),
                 Err(error) => return Err(RouterLinkError::Read(error)),
             }
-            while let Some(frame) = self.decoder.next_frame(&mut self.input).map_err(RouterLinkError::Frame)? {
+            while let Some(frame) =
+                self.decoder.next_frame(&mut self.input).map_err(RouterLinkError::Frame)?
+            {
                 messages.push(decode(&frame).map_err(RouterLinkError::Message)?);
             }
         }

@@ -2,7 +2,7 @@
 
 use gunmetal_supervise::{Event, Signal, WorkerState};
 
-use super::{DirtyArbiter, Link};
+use super::{DirtyArbiter, Link, Phase};
 use crate::link::{ConfiguredApp, FromRouter, ManageOp, ManageReport, ToRouter};
 
 impl DirtyArbiter<'_> {
@@ -15,10 +15,12 @@ impl DirtyArbiter<'_> {
                 }
             }
             Err(error) => {
-                // A router without a link cannot be told anything: it is replaced. One that has ended is no news.
                 tracing::debug!(%error, "router link lost");
                 self.link = Link::Down;
-                self.router.signal_all(Signal::SIGKILL);
+                // One that was told to end is doing so. Any other has ended already, or cannot be told anything more.
+                if self.phase == Phase::Running {
+                    self.router.signal_all(Signal::SIGKILL);
+                }
             }
         }
     }
@@ -55,7 +57,8 @@ impl DirtyArbiter<'_> {
             reason: reason.to_owned(),
         });
         let ups = self.workers_that_are(WorkerState::Serving).filter_map(|worker| self.worker_up(worker));
-        let messages: Vec<ToRouter> = std::iter::once(ToRouter::Apps(apps)).chain(unavailable).chain(ups).collect();
+        let messages: Vec<ToRouter> =
+            std::iter::once(ToRouter::Apps(apps)).chain(unavailable).chain(ups).collect();
         for message in messages {
             self.tell_router(Some(message));
         }
@@ -75,7 +78,8 @@ impl DirtyArbiter<'_> {
             ManageOp::Add => format!("there may be {to} workers at most"),
             ManageOp::Remove => format!("cannot decrease below {to} workers (required by app specs)"),
         });
-        let total = self.workers.pool().workers().filter(|(_, state)| *state != WorkerState::Stopping).count();
+        let total =
+            self.workers.pool().workers().filter(|(_, state)| *state != WorkerState::Stopping).count();
         ManageReport {
             changed,
             reason,

@@ -11,7 +11,11 @@ use crate::crew::Member;
 use crate::router::{self, RouterConfig};
 
 /// Forks a router on the socket that clients connect to; it says on the link when it accepts them.
-pub(super) fn spawn(age: u64, config: &DirtyConfig, listener: &UnixListener) -> io::Result<(Member, RouterLink)> {
+pub(super) fn spawn(
+    age: u64,
+    config: &DirtyConfig,
+    listener: &UnixListener,
+) -> io::Result<(Member, RouterLink)> {
     let (link, theirs) = RouterLink::pair()?;
     let mut theirs = Some(theirs);
     let listener = listener.try_clone()?;

@@ -41,7 +41,8 @@ fn spawn_on(
     // Both processes have a copy of these values; the fork decides who uses which.
     let (mut writer, mut pulse, mut listener) = (Some(writer), Some(Pulse::new()?), Some(listener));
     let child = spawn_child(|newborn| {
-        let (Some(readiness), Some(pulse), Some(listener)) = (writer.take(), pulse.take(), listener.take()) else {
+        let (Some(readiness), Some(pulse), Some(listener)) = (writer.take(), pulse.take(), listener.take())
+        else {
             return STARTUP_FAILED;
         };
         let heartbeat = pulse.heartbeat;
