@@ -1,0 +1,115 @@
+//! How fast the router is by itself: run with `--release -- --ignored --nocapture speed`.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use gunmetal_dirty::link::{FromWorker, ToWorker};
+use gunmetal_protocol::{FrameDecoder, HEADER_LEN, Header, MessageType, Segments, Value, encode_response};
+
+use super::rig::{Peer, Rig, request};
+use crate::link;
+
+/// Answers every request of a lane with the same bytes; as a lane thread does, it holds answers back while it has more
+/// requests.
+fn serve(mut lane: UnixStream, answer: Vec<u8>) {
+    let mut input = vec![0; 1 << 20];
+    let (mut start, mut end) = (0, 0);
+    let mut out = Vec::new();
+    loop {
+        let Ok(read) = lane.read(&mut input[end..]) else { return };
+        if read == 0 {
+            return;
+        }
+        end += read;
+        while let Some(header) = input[start..end].first_chunk() {
+            let header = Header::decode(header).unwrap();
+            let len = HEADER_LEN + header.payload_len as usize;
+            if end - start < len {
+                break;
+            }
+            start += len;
+            let payload_len = u32::try_from(answer.len()).unwrap();
+            let header = Header { message_type: MessageType::Response, payload_len, ..header };
+            out.extend_from_slice(&header.encode());
+            out.extend_from_slice(&answer);
+        }
+        input.copy_within(start..end, 0);
+        (start, end) = (0, end - start);
+        if !out.is_empty() {
+            lane.write_all(&out).unwrap();
+            out.clear();
+        }
+    }
+}
+
+fn answer(result: Value) -> Vec<u8> {
+    let mut frame = Segments::new();
+    encode_response(0, &result, &mut frame).unwrap();
+    frame.into_contiguous()[HEADER_LEN..].to_vec()
+}
+
+/// Answers every revocation that all has started.
+fn give_nothing_back(mut control: Peer) {
+    control.stream.set_read_timeout(None).unwrap();
+    while let Ok(Some(frame)) = control.try_frame() {
+        let ToWorker::Revoke { lane, upto } = link::decode(&frame).unwrap() else { return };
+        let answer = link::encode(&FromWorker::Revoked { lane, first: upto + 1 }).unwrap();
+        control.stream.write_all(&answer).unwrap();
+    }
+}
+
+/// Calls per second with `in_flight` calls of one connection.
+fn calls_per_second(client: &mut UnixStream, frame: &[u8], in_flight: usize, duration: Duration) -> f64 {
+    let (begin, mut answered) = (Instant::now(), 0_u64);
+    let (mut decoder, mut buf) = (FrameDecoder::new(), BytesMut::new());
+    let mut bytes = vec![0; 1 << 20];
+    client.write_all(&frame.repeat(in_flight)).unwrap();
+    let mut outstanding = in_flight;
+    while begin.elapsed() < duration || outstanding > 0 {
+        let len = client.read(&mut bytes).unwrap();
+        buf.extend_from_slice(&bytes[..len]);
+        let mut got = 0;
+        while let Some(frame) = decoder.next_frame(&mut buf).unwrap() {
+            assert_eq!(frame.header.message_type, MessageType::Response);
+            got += 1;
+        }
+        answered += got as u64;
+        outstanding -= got;
+        if begin.elapsed() < duration && got > 0 {
+            client.write_all(&frame.repeat(got)).unwrap();
+            outstanding += got;
+        }
+    }
+    answered as f64 / begin.elapsed().as_secs_f64()
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn speed_of_calls() {
+    for (lanes, size) in [(1, 64), (2, 64), (1, 64 << 10), (1, 1 << 20), (1, 16 << 20)] {
+        let mut rig = Rig::new();
+        let mut worker = rig.worker(lanes);
+        let control = worker.control.take().unwrap();
+        std::thread::spawn(|| give_nothing_back(control));
+        for lane in worker.lanes.drain(..) {
+            lane.peer.stream.set_read_timeout(None).unwrap();
+            let answer = answer(Value::from(bytes::Bytes::from(vec![7; size])));
+            std::thread::spawn(move || {
+                let _ = nix::sys::socket::setsockopt(&lane.peer.stream, nix::sys::socket::sockopt::SndBuf, &(2 << 20));
+                serve(lane.peer.stream, answer)
+            });
+        }
+        let frame = request(1, "a:A", "echo", bytes::Bytes::from(vec![7; size])).into_contiguous();
+        let mut client = rig.client().stream;
+        let _ = nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::SndBuf, &(2 << 20));
+        for in_flight in [1, 16, 64] {
+            if size > 64 << 10 && in_flight > 1 {
+                continue;
+            }
+            let rate = calls_per_second(&mut client, &frame, in_flight, Duration::from_millis(1500));
+            println!("{lanes} lanes, {size} B, {in_flight:2} in flight: {rate:9.0}/s, {:.1} us each", 1e6 / rate);
+        }
+    }
+}
