@@ -67,6 +67,3 @@ fn part(len: u32, index: u32, count: u32) -> (u32, u32) {
 
 /// The longer side of the whole sheet, in pixels.
 const SHEET_SIZE: u32 = 1280;
-
-#[cfg(test)]
-mod tests;

@@ -18,7 +18,10 @@ impl From<CallError> for Failure {
         let (status, message) = match error {
             // The app has looked at the picture and says what is wrong with it.
             CallError::App { message, .. } => (StatusCode::UNPROCESSABLE_ENTITY, message),
-            CallError::Timeout { message, .. } => (StatusCode::GATEWAY_TIMEOUT, message),
+            CallError::Timeout { message, timeout } => {
+                let limit = timeout.map(|timeout| format!(" after {timeout:?}")).unwrap_or_default();
+                (StatusCode::GATEWAY_TIMEOUT, message + &limit)
+            }
             CallError::Worker { message, .. } => (StatusCode::BAD_GATEWAY, message),
             CallError::NoWorkersAvailable { message, .. } => (StatusCode::SERVICE_UNAVAILABLE, message),
             error @ CallError::Connection { .. } => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),

@@ -134,6 +134,3 @@ const MAX_SIDE: u32 = 65_535;
 
 /// The most memory that a decoder may take, in bytes: [`MAX_PIXELS`] of four bytes, and room to work.
 const MAX_DECODED_LEN: u64 = 512 << 20;
-
-#[cfg(test)]
-mod tests;

@@ -14,7 +14,7 @@ async function beat() {
   const started = performance.now();
   let kind = faulty() ? "fault" : "";
   try {
-    await call("/ping", { signal: AbortSignal.timeout(4000) });
+    await call("/ping", { signal: AbortSignal.timeout(10_000) });
     pulse.answered += 1;
   } catch (error) {
     kind = "failed";

@@ -1,10 +1,21 @@
-use image::{Rgb, RgbImage, Rgba, RgbaImage};
+//! What the gallery does with pictures, without processes around it.
+#![allow(clippy::unwrap_used)]
 
-use super::*;
+#[path = "../examples/gallery/contact_sheet.rs"]
+mod contact_sheet;
+#[path = "../examples/gallery/picture.rs"]
+mod picture;
 
-const LAKE: &[u8] = include_bytes!("../samples/lake.jpg");
-const LIGHTS: &[u8] = include_bytes!("../samples/lights.webp");
-const MARBLES: &[u8] = include_bytes!("../samples/marbles.png");
+use std::io::Cursor;
+
+use contact_sheet::{ContactSheet, Tile};
+use image::codecs::jpeg::JpegEncoder;
+use image::{GenericImage as _, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
+use picture::{Info, decode, info, media_type, thumbnail};
+
+const LAKE: &[u8] = include_bytes!("../examples/gallery/samples/lake.jpg");
+const LIGHTS: &[u8] = include_bytes!("../examples/gallery/samples/lights.webp");
+const MARBLES: &[u8] = include_bytes!("../examples/gallery/samples/marbles.png");
 
 #[test]
 fn the_three_formats_are_told_apart_by_content() {
@@ -105,6 +116,44 @@ fn a_picture_of_one_pixel_and_one_of_many_shapes_have_thumbnails() {
     for (width, height) in [(1, 1), (3000, 1), (1, 3000), (129, 128)] {
         let Info { width, height, .. } = info(&thumbnail(&red(width, height), 128).unwrap()).unwrap();
         assert!((1..=128).contains(&width) && (1..=128).contains(&height), "{width} x {height}");
+    }
+}
+
+#[test]
+fn the_tiles_put_together_are_the_picture() {
+    let whole = image::load_from_memory(MARBLES).unwrap().to_rgba8();
+    let mut together = RgbaImage::new(whole.width(), whole.height());
+    for tile in ContactSheet::new(MARBLES, 9).unwrap() {
+        let Tile { row, column, rows, columns, image } = tile.unwrap();
+        assert_eq!((rows, columns), (9, 9));
+        let (left, top) = (whole.width() * column / columns, whole.height() * row / rows);
+        together.copy_from(&image::load_from_memory(&image).unwrap().to_rgba8(), left, top).unwrap();
+    }
+    assert!(whole == together, "a gap, an overlap or a wrong place");
+}
+
+#[test]
+fn tiles_come_row_by_row_and_then_end() {
+    let mut sheet = ContactSheet::new(MARBLES, 3).unwrap();
+    let places: Vec<_> =
+        sheet.by_ref().map(|tile| tile.map(|tile| (tile.row, tile.column)).unwrap()).collect();
+    assert_eq!(places, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]);
+    assert!(sheet.next().is_none());
+}
+
+#[test]
+fn a_picture_with_fewer_pixels_than_tiles_has_a_tile_for_each_pixel() {
+    let mut file = Vec::new();
+    let tiny = RgbaImage::new(4, 2);
+    tiny.write_to(&mut Cursor::new(&mut file), ImageFormat::Png).unwrap();
+    assert_eq!(ContactSheet::new(&file, 10).unwrap().count(), 8);
+}
+
+#[test]
+fn a_grid_of_nothing_or_too_much_is_refused() {
+    for across in [0, 33, u32::MAX] {
+        let message = ContactSheet::new(MARBLES, across).err().unwrap().to_string();
+        assert_eq!(message, format!("a contact sheet is 1 to 32 tiles across, not {across}"));
     }
 }
 
