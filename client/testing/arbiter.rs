@@ -2,6 +2,7 @@
 //! include this file.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this module")]
+#![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -1,5 +1,6 @@
 //! One call, being put together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gunmetal_client_core::{CallError, Outgoing};
@@ -59,14 +60,14 @@ impl<'a> Call<'a> {
     pub async fn execute<T: DeserializeOwned + 'static>(self) -> Result<T, CallError> {
         let timeout = self.timeout.unwrap_or(self.client.config().call_timeout);
         let outgoing = Outgoing::Request { app_path: self.app_path, action: self.action, args: &self.args };
-        let value = self.client.result_of(&outgoing, timeout).await?;
+        let value = self.client.connections.result_of(&outgoing, timeout).await?;
         outgoing.decode(value)
     }
 
     /// Makes the call when the stream is first polled; see [`Client::stream`].
     pub fn stream<T: DeserializeOwned + 'static>(self) -> ReplyStream<T> {
         ReplyStream::new(
-            self.client.clone(),
+            Arc::clone(&self.client.connections),
             self.app_path.to_owned(),
             self.action.to_owned(),
             self.args,

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use gunmetal_client_core::{CallError, ConnectionEnd, ConnectionStage, Outgoing, Reply, Status};
+use gunmetal_client_core::{ConnectionEnd, ConnectionStage, Outgoing, Reply, Status};
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::UnixStream;
 use tokio::time::sleep;
@@ -22,7 +22,7 @@ pub(crate) enum PeerKind {
 }
 
 /// Connects to the arbiter's socket.
-pub(crate) async fn connect(socket_path: &Path) -> Result<ExclusiveConnection, CallError> {
+pub(crate) async fn connect(socket_path: &Path) -> Result<ExclusiveConnection, ConnectionEnd> {
     let mut pause = FIRST_PAUSE;
     let socket = loop {
         match UnixStream::connect(socket_path).await {
@@ -32,7 +32,7 @@ pub(crate) async fn connect(socket_path: &Path) -> Result<ExclusiveConnection, C
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            Err(error) => return Err(failed(socket_path, error)),
+            Err(error) => return Err(failed(&error)),
         }
     };
     // As far as the system's limit allows: a large request then needs fewer turns.
@@ -43,19 +43,12 @@ pub(crate) async fn connect(socket_path: &Path) -> Result<ExclusiveConnection, C
 }
 
 /// Asks the arbiter behind a new connection what it can do.
-pub(crate) async fn ask_kind(
-    connection: &mut ExclusiveConnection,
-    socket_path: &Path,
-) -> Result<PeerKind, CallError> {
-    let ended = |end: ConnectionEnd| match end.to_call_error(socket_path, false) {
-        CallError::Connection { source, .. } => failed(socket_path, source),
-        other => other,
-    };
+pub(crate) async fn ask_kind(connection: &mut ExclusiveConnection) -> Result<PeerKind, ConnectionEnd> {
     connection.send(&Outgoing::Status).await.map_err(|failure| match failure {
-        SendFailure::Ended { end, .. } => ended(end),
-        SendFailure::Call(error) => error,
+        SendFailure::Ended { end, .. } => end,
+        SendFailure::Call(_) => unreachable!("a status request can always be encoded"),
     })?;
-    let frame = connection.frame().await.map_err(ended)?;
+    let frame = connection.frame().await?;
     // An arbiter that cannot answer this is spoken to in the plainest way.
     let status = match Outgoing::Status.read_reply(frame.header.message_type, frame.payload) {
         Ok(Reply::Result(value)) => gunmetal_protocol::from_bytes::<Status>(value).ok(),
@@ -71,13 +64,8 @@ pub(crate) async fn ask_kind(
 }
 
 /// A connection that did not come about.
-pub(crate) fn failed(socket_path: &Path, source: io::Error) -> CallError {
-    CallError::Connection {
-        socket_path: socket_path.to_owned(),
-        stage: ConnectionStage::Connect,
-        request_sent: false,
-        source,
-    }
+pub(crate) fn failed(error: &io::Error) -> ConnectionEnd {
+    ConnectionEnd::io(ConnectionStage::Connect, error)
 }
 
 /// Wanted size of a socket's send buffer, in bytes.

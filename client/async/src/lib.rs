@@ -52,6 +52,7 @@
 mod call;
 mod client;
 mod connect;
+mod connections;
 mod driver;
 mod exclusive;
 mod pool;

@@ -7,15 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use gunmetal_client_core::{
-    CallError, CallId, CallTable, ConnectionEnd, ConnectionStage, MAX_OPEN_CALLS, Outgoing,
-};
-use gunmetal_protocol::{Frame, HEADER_LEN, Header, MessageType, Segments};
+use gunmetal_client_core::{CallError, CallId, ConnectionEnd, MAX_OPEN_CALLS, Outgoing};
+use gunmetal_protocol::{Frame, MessageType};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::send::send_some;
+use state::{Answer, State, Turn, put_cancel};
+
+mod state;
 
 /// A connection on which any number of calls are in flight, their replies in any order.
 ///
@@ -30,51 +31,6 @@ pub(crate) struct SharedConnection {
     write: OwnedWriteHalf,
     /// Calls that may still be opened.
     permits: Semaphore,
-}
-
-/// What the callers and the driver share.
-#[derive(Debug)]
-struct State {
-    table: CallTable<Answer>,
-    /// Frames that nobody is writing yet.
-    outbox: Segments,
-    /// Frames that a writer could not finish; they go before the outbox.
-    unfinished: Segments,
-    /// An empty output, kept for its memory.
-    spare: Segments,
-    /// Bytes ever put into the outbox, and bytes of them that were written.
-    queued: u64,
-    written: u64,
-    turn: Turn,
-    /// The last read brought several replies, whose callers are about to call again.
-    is_bursting: bool,
-    /// The driver has been asked to write the outbox.
-    flush_wanted: bool,
-    /// The driver, while it waits.
-    driver: Option<Waker>,
-    /// The instant that the driver's timer is set to.
-    alarm: Option<std::time::Instant>,
-    is_closing: bool,
-    ended: Option<Arc<ConnectionEnd>>,
-}
-
-/// Who writes to the socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// Nobody: the next caller may.
-    Free,
-    /// A caller, on some thread, right now.
-    Caller,
-    /// The driver: the socket was full, and it waits for room.
-    Driver,
-}
-
-/// What a call is answered with.
-#[derive(Debug)]
-enum Answer {
-    Frame(MessageType, Bytes),
-    TimedOut,
-    Ended { end: Arc<ConnectionEnd>, sent: bool },
 }
 
 /// What the driver has to do.
@@ -93,21 +49,7 @@ pub(crate) struct Work {
 impl SharedConnection {
     pub(crate) fn new(write: OwnedWriteHalf, max_in_flight: usize) -> SharedConnection {
         SharedConnection {
-            state: Mutex::new(State {
-                table: CallTable::new(),
-                outbox: Segments::with_capacity(OUTBOX),
-                unfinished: Segments::new(),
-                spare: Segments::with_capacity(OUTBOX),
-                queued: 0,
-                written: 0,
-                turn: Turn::Free,
-                is_bursting: false,
-                flush_wanted: false,
-                driver: None,
-                alarm: None,
-                is_closing: false,
-                ended: None,
-            }),
+            state: Mutex::new(State::new()),
             write,
             permits: Semaphore::new(max_in_flight.clamp(1, MAX_OPEN_CALLS)),
         }
@@ -212,23 +154,19 @@ impl SharedConnection {
         let result = send_some(self.write.as_ref(), &mut segments);
         let mut state = self.lock();
         state.written += (before - segments.len()) as u64;
-        let mut wakers = Vec::new();
-        match result {
-            Err(error) => {
-                state.end(ConnectionEnd::io(ConnectionStage::Send, &error), &mut wakers);
-            }
-            Ok(()) if segments.is_empty() && state.outbox.is_empty() => {
-                state.turn = Turn::Free;
-                state.spare = segments;
-            }
-            Ok(()) => {
-                state.unfinished = segments;
-                state.turn = Turn::Driver;
-                wakers.extend(state.driver.take());
-            }
-        }
+        let driver = if result.is_ok() && segments.is_empty() && state.outbox.is_empty() {
+            state.turn = Turn::Free;
+            state.spare = segments;
+            None
+        } else {
+            // An error too is left to the driver, which reads what the arbiter said before it left.
+            state.flush_wanted |= result.is_err();
+            state.unfinished = segments;
+            state.turn = Turn::Driver;
+            state.driver.take()
+        };
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        wake(driver);
     }
 
     /// The driver's part of writing: the outbox, and what callers could not finish.
@@ -357,52 +295,6 @@ impl SharedConnection {
     }
 }
 
-impl State {
-    /// Appends what `encode` writes to the outbox.
-    fn put(&mut self, encode: impl FnOnce(&mut Segments) -> Result<(), CallError>) -> Result<(), CallError> {
-        let before = self.outbox.len();
-        encode(&mut self.outbox)?;
-        self.queued += (self.outbox.len() - before) as u64;
-        Ok(())
-    }
-
-    /// The outbox, replaced by an empty one.
-    fn take_outbox(&mut self) -> Segments {
-        let spare = mem::take(&mut self.spare);
-        mem::replace(&mut self.outbox, spare)
-    }
-
-    /// The driver's waker, if it has to be told that there is something to write.
-    fn ask_driver(&mut self, anyway: bool) -> Option<Waker> {
-        let is_news = self.turn == Turn::Free && !mem::replace(&mut self.flush_wanted, true);
-        if is_news || anyway { self.driver.take() } else { None }
-    }
-
-    /// Gives a frame to its call. Returns who waits for it.
-    fn answer(&mut self, frame: Frame) -> Option<Waker> {
-        let Header { message_type, request_id, .. } = frame.header;
-        if message_type == MessageType::Chunk && self.table.is_waiting(request_id) {
-            // The call ends here: its caller did not ask for a stream.
-            self.queued += put_cancel(request_id, &mut self.outbox);
-            self.flush_wanted = true;
-        }
-        self.table.answer(request_id, Answer::Frame(message_type, frame.payload))
-    }
-
-    fn end(&mut self, end: ConnectionEnd, wakers: &mut Vec<Waker>) {
-        if self.ended.is_some() {
-            return;
-        }
-        let end = Arc::new(end);
-        self.ended = Some(Arc::clone(&end));
-        self.table.end(self.written, |sent| Answer::Ended { end: Arc::clone(&end), sent }, wakers);
-        // Linked arguments need not wait for the client to be dropped.
-        self.outbox = Segments::new();
-        self.unfinished = Segments::new();
-        wakers.extend(self.driver.take());
-    }
-}
-
 /// A call in the table; dropping it cancels the call.
 struct OpenCall<'a> {
     connection: &'a SharedConnection,
@@ -429,20 +321,12 @@ pub(crate) enum CallFailure {
     Call(CallError),
 }
 
-/// Appends a CANCEL frame and returns its length.
-fn put_cancel(request_id: u64, outbox: &mut Segments) -> u64 {
-    gunmetal_protocol::encode_cancel(request_id, outbox);
-    HEADER_LEN as u64
-}
-
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
     }
 }
 
-/// Memory of an outbox at first, in bytes.
-const OUTBOX: usize = 16 << 10;
 /// With this many calls waiting, the next one leaves writing to the driver. Measured: below it, going
 /// through the driver costs a multi-threaded runtime more than the writes that it saves.
 const QUIET_BELOW: usize = 4;

@@ -14,15 +14,15 @@ use gunmetal_protocol::{Args, MessageType};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::client::Client;
+use crate::connections::Connections;
 use crate::exclusive::{ExclusiveConnection, SendFailure};
 
-/// The results of a call, one by one, as they come; see [`Client::stream`].
+/// The results of a call, one by one, as they come; see [`Client::stream`](crate::Client::stream).
 ///
 /// Nothing happens before it is first polled. After an error it is over. Dropping it before its end
 /// cancels the call.
 pub struct ReplyStream<T> {
-    client: Client,
+    connections: Arc<Connections>,
     request: Arc<Request>,
     state: State,
     limits: Limits,
@@ -59,7 +59,7 @@ struct Limits {
 
 impl<T> ReplyStream<T> {
     pub(crate) fn new(
-        client: Client,
+        connections: Arc<Connections>,
         app_path: String,
         action: String,
         args: Args,
@@ -69,7 +69,7 @@ impl<T> ReplyStream<T> {
         let limits =
             Limits { timeout, idle_timeout, deadline: None, last_chunk: Instant::now(), timer: None };
         let request = Arc::new(Request { app_path, action, args });
-        ReplyStream { client, request, state: State::New, limits, result: PhantomData }
+        ReplyStream { connections, request, state: State::New, limits, result: PhantomData }
     }
 
     /// The next frame's meaning, whatever has to be done to get it.
@@ -78,7 +78,7 @@ impl<T> ReplyStream<T> {
             let poll = match &mut self.state {
                 State::New => {
                     self.limits.start();
-                    let sending = send(self.client.clone(), Arc::clone(&self.request));
+                    let sending = send(Arc::clone(&self.connections), Arc::clone(&self.request));
                     self.state = State::Sending(Box::pin(sending));
                     continue;
                 }
@@ -103,7 +103,7 @@ impl<T> ReplyStream<T> {
                     }
                     reply
                 }
-                Poll::Ready(Err(end)) => Err(end.to_call_error(&self.client.config().socket_path, true)),
+                Poll::Ready(Err(end)) => Err(end.to_call_error(&self.connections.config.socket_path, true)),
                 Poll::Pending => {
                     let limit = ready!(self.limits.poll_passed(cx));
                     Err(outgoing.timed_out(limit))
@@ -115,7 +115,7 @@ impl<T> ReplyStream<T> {
     /// The arbiter has said its last word on this call: the connection can serve another.
     fn finish(&mut self) {
         if let State::Open(connection) = std::mem::replace(&mut self.state, State::Over) {
-            self.client.give_back(*connection);
+            self.connections.give_back(*connection);
         }
     }
 }
@@ -188,21 +188,24 @@ impl Limits {
 }
 
 /// Gets a connection and sends the request on it.
-async fn send(client: Client, request: Arc<Request>) -> Result<ExclusiveConnection, CallError> {
+async fn send(
+    connections: Arc<Connections>,
+    request: Arc<Request>,
+) -> Result<ExclusiveConnection, CallError> {
     let outgoing = request.to_outgoing();
     let mut may_retry = true;
     loop {
-        let mut connection = client.exclusive().await?;
+        let mut connection = connections.exclusive().await?;
         let (end, sent): (ConnectionEnd, bool) = match connection.send(&outgoing).await {
             Ok(()) => return Ok(connection),
             Err(SendFailure::Call(error)) => return Err(error),
             Err(SendFailure::Ended { end, sent }) => (end, sent),
         };
         if sent || !may_retry {
-            return Err(end.to_call_error(&client.config().socket_path, sent));
+            return Err(end.to_call_error(&connections.config.socket_path, sent));
         }
         // An idle connection had been closed meanwhile.
         may_retry = false;
-        client.forget_idle();
+        connections.forget_idle();
     }
 }

@@ -60,7 +60,7 @@ impl Client {
     /// Calls `action` of the app at `app_path` and returns its result.
     ///
     /// `T` is what the result is decoded into: your own `Deserialize` type, a
-    /// [`Value`](gunmetal_protocol::Value), or [`Bytes`], which is not copied.
+    /// [`Value`](gunmetal_protocol::Value), or [`Bytes`](gunmetal_protocol::Bytes), which is not copied.
     ///
     /// # Errors
     ///

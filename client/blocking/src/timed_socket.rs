@@ -1,7 +1,7 @@
 //! A socket whose reads and writes end at a deadline.
 
 use std::io::{self, IoSlice, Read};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ impl TimedSocket {
         if let Err(error) = setsockopt(&socket, sockopt::SndBuf, &SEND_BUFFER) {
             debug!(%error, "the send buffer keeps its size");
         }
-        let (socket, write_timeout) = (UnixStream::from(OwnedFd::from(socket)), Some(write_timeout));
+        let (socket, write_timeout) = (UnixStream::from(socket), Some(write_timeout));
         Ok(TimedSocket { socket, deadline: None, read_timeout: None, write_timeout })
     }
 
