@@ -8,7 +8,8 @@
 //!
 //! [`run`] is called by the process that was forked, on its only thread. The steward never waits for anything but its
 //! poll, so it beats, takes requests back and sees hang-ups whatever the actions do. An action runs on its lane's
-//! thread and may block as long as it likes. What both touch, the [gate](gate), is locked for moments only.
+//! thread and may block as long as it likes. What both touch, the lane's gate, is locked for moments
+//! only.
 //!
 //! States, by what is polled for:
 //!

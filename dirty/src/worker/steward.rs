@@ -208,7 +208,11 @@ impl Steward {
     fn sources(&self, phase: Phase) -> Vec<(Source, BorrowedFd<'_>, PollFlags)> {
         let input = PollFlags::POLLIN;
         let mut sources =
-            vec![(Source::Stop, self.stop.as_fd(), input), (Source::Bell, self.bell.as_fd(), input)];
+            Vec::with_capacity(3 + self.newcomers.len() + self.controls.len() + self.lanes.len());
+        if !self.stop.is_ended() {
+            sources.push((Source::Stop, self.stop.as_fd(), input));
+        }
+        sources.push((Source::Bell, self.bell.as_fd(), input));
         if let Phase::Starting = phase {
             return sources;
         }

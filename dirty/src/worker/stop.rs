@@ -24,7 +24,7 @@ impl StopSource {
     /// If the system has no pipe left.
     pub fn handle() -> io::Result<(StopHandle, StopSource)> {
         let (reader, writer) = io::pipe()?;
-        Ok((StopHandle { writer }, StopSource::Handle(StopReceiver { reader })))
+        Ok((StopHandle { writer }, StopSource::Handle(StopReceiver { reader, is_ended: false })))
     }
 }
 
@@ -38,6 +38,8 @@ pub struct StopHandle {
 #[derive(Debug)]
 pub struct StopReceiver {
     reader: PipeReader,
+    /// Nobody holds the handle any more.
+    is_ended: bool,
 }
 
 impl StopHandle {
@@ -85,6 +87,11 @@ impl StopWatch {
         }
     }
 
+    /// Whether nothing more can come: to poll it would be to spin.
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self, Self::Handle(StopReceiver { is_ended: true, .. }))
+    }
+
     /// What was asked for, if poll says that there is something.
     pub(super) fn read(&mut self) -> io::Result<Option<Stop>> {
         match self {
@@ -97,6 +104,7 @@ impl StopWatch {
             Self::Handle(receiver) => {
                 let mut byte = [0];
                 let count = receiver.reader.read(&mut byte)?;
+                receiver.is_ended = count == 0;
                 Ok(Some(if count == 1 && byte == [QUIT] { Stop::Immediate } else { Stop::Drain }))
             }
         }
@@ -114,3 +122,37 @@ impl AsFd for StopWatch {
 
 const DRAIN: u8 = b'D';
 const QUIT: u8 = b'Q';
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::signal::raise;
+
+    use super::*;
+
+    #[test]
+    fn signals_become_requests_to_stop() {
+        // Blocked in this thread only, and `raise` aims at this thread.
+        let mut watch = StopWatch::new(StopSource::Signals).unwrap();
+        assert_eq!(watch.read().unwrap(), None);
+        for (signal, stop) in [
+            (Signal::SIGTERM, Stop::Drain),
+            (Signal::SIGINT, Stop::Immediate),
+            (Signal::SIGQUIT, Stop::Immediate),
+        ] {
+            raise(signal).unwrap();
+            assert_eq!(watch.read().unwrap(), Some(stop), "{signal}");
+        }
+    }
+
+    #[test]
+    fn dropping_the_handle_drains() {
+        let (handle, source) = StopSource::handle().unwrap();
+        let mut watch = StopWatch::new(source).unwrap();
+        handle.quit();
+        assert_eq!(watch.read().unwrap(), Some(Stop::Immediate));
+        assert!(!watch.is_ended());
+        drop(handle);
+        assert_eq!(watch.read().unwrap(), Some(Stop::Drain));
+        assert!(watch.is_ended());
+    }
+}
