@@ -2,6 +2,12 @@
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 
+/// Sets one signal to its default.
+pub(crate) fn set_default(signal: Signal) -> nix::Result<()> {
+    // SAFETY: no handler is installed, so none can run code that is not async-signal-safe.
+    unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }.map(drop)
+}
+
 /// Sets every signal to its default, with three exceptions, and unblocks them all.
 ///
 /// SIGPIPE stays ignored, as the Rust runtime has it: a peer that went away is an error of the write, not the end of
@@ -9,14 +15,13 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 pub(crate) fn reset() -> nix::Result<()> {
     let exceptions = [Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGPIPE, Signal::SIGSEGV, Signal::SIGBUS];
     for signal in Signal::iterator().filter(|signal| !exceptions.contains(signal)) {
-        // SAFETY: no handler is installed, so none can run code that is not async-signal-safe.
-        unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
+        set_default(signal)?;
     }
     for signal in libc::SIGRTMIN()..=libc::SIGRTMAX() {
-        // SAFETY: as above.
+        // SAFETY: as in `set_default`.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
-    // SAFETY: as above; ignoring runs no code either.
+    // SAFETY: as in `set_default`; ignoring runs no code either.
     unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigIgn) }?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }

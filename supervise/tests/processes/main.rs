@@ -48,7 +48,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(120);
 fn main() -> ExitCode {
     let cases = || MODULES.iter().copied().flatten();
     if let Ok(name) = env::var(CASE) {
-        let programs = titles::PROGRAMS.iter().chain(forking::PROGRAMS);
+        let programs = [titles::PROGRAMS, forking::PROGRAMS, signals::PROGRAMS].into_iter().flatten();
         let Some((_, run)) = cases().chain(programs).find(|(case, _)| *case == name) else {
             eprintln!("no case {name}");
             return ExitCode::from(2);

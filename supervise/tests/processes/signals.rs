@@ -1,13 +1,14 @@
 //! Signals are read, and nothing of them is inherited.
 
 use std::fs;
+use std::process::Command;
 
 use gunmetal_supervise::{ChildSetup, ExitStatus, Poller, Signal, Signals};
 use nix::sys::signal::{kill, raise};
 use nix::unistd::getpid;
 
 use crate::Case;
-use crate::cases::{await_go, child, go, pipe, read_all, sleep_long, soon};
+use crate::cases::{await_go, child, go, pipe, program, read_all, sleep_long, soon};
 
 pub(crate) const CASES: &[Case] = &[
     ("signals::a_signal_is_read_and_interrupts_nothing", a_signal_is_read_and_interrupts_nothing),
@@ -22,7 +23,10 @@ pub(crate) const CASES: &[Case] = &[
     ),
     ("signals::a_sigterm_sent_before_the_child_was_set_up_is_not_lost", a_sigterm_sent_early_is_not_lost),
     ("signals::a_childs_signal_is_not_seen_by_its_parent", a_childs_signal_is_not_seen_by_its_parent),
+    ("signals::an_ignored_sigchld_costs_no_exit_status", an_ignored_sigchld_costs_no_exit_status),
 ];
+
+pub(crate) const PROGRAMS: &[Case] = &[("program::reaps_a_child", reaps_a_child)];
 
 fn a_signal_is_read_and_interrupts_nothing() {
     let signals = Signals::block([Signal::SIGTERM, Signal::SIGUSR1]).unwrap();
@@ -117,4 +121,23 @@ fn a_childs_signal_is_not_seen_by_its_parent() {
     assert_eq!(read_all(reader), "Some(SIGTERM)");
     assert_eq!(parents.read().unwrap(), None);
     child.wait_in_time();
+}
+
+fn an_ignored_sigchld_costs_no_exit_status() {
+    let make = |path: &str| {
+        // coreutils: a shell would keep SIGCHLD for itself.
+        let mut command = Command::new("env");
+        command.args(["--ignore-signal=CHLD", path]);
+        command
+    };
+    program("program::reaps_a_child", make);
+}
+
+fn reaps_a_child() {
+    let ignored = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = ignored.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap();
+    assert_ne!(ignored & (1 << (Signal::SIGCHLD as u32 - 1)), 0, "it starts with SIGCHLD ignored");
+    let _signals = Signals::block([Signal::SIGCHLD]).unwrap();
+    assert_eq!(child(|_| 3).wait_in_time(), ExitStatus::Code(3));
 }
