@@ -99,15 +99,18 @@ fn half_a_picture_is_called_damaged() {
 }
 
 #[test]
-fn a_few_bytes_that_claim_billions_of_pixels_are_refused_unread() {
-    let mut bomb = MARBLES.to_vec();
-    // Width and height of a PNG are in its first chunk, the checksum of that chunk behind them.
-    bomb[16..24].copy_from_slice(&[0, 0, 0xc3, 0x50, 0, 0, 0xc3, 0x50]);
-    let checksum = crc32(&bomb[12..29]);
-    bomb[29..33].copy_from_slice(&checksum.to_be_bytes());
-    for outcome in [info(&bomb).map(drop), thumbnail(&bomb, 128).map(drop)] {
-        let message = outcome.unwrap_err().to_string();
-        assert_eq!(message, "this picture has 50000 x 50000 pixels; at most 100 million are accepted");
+fn a_few_bytes_that_claim_too_many_pixels_are_refused_unread() {
+    let claims = [
+        (50_000, 50_000, 8, "; at most 100 million are accepted"),
+        (70_000, 10, 8, "; at most 65535 along a side are accepted"),
+        (10_000, 9_000, 16, ", which take 686 MiB of memory; at most 512 MiB are accepted"),
+    ];
+    for (width, height, bits, expected) in claims {
+        let bomb = claiming(width, height, bits);
+        for outcome in [info(&bomb).map(drop), thumbnail(&bomb, 128).map(drop)] {
+            let message = outcome.unwrap_err().to_string();
+            assert_eq!(message, format!("this picture has {width} x {height} pixels{expected}"));
+        }
     }
 }
 
@@ -155,6 +158,18 @@ fn a_grid_of_nothing_or_too_much_is_refused() {
         let message = ContactSheet::new(MARBLES, across).err().unwrap().to_string();
         assert_eq!(message, format!("a contact sheet is 1 to 32 tiles across, not {across}"));
     }
+}
+
+/// A small PNG file whose header claims another size.
+fn claiming(width: u32, height: u32, bits: u8) -> Vec<u8> {
+    let mut file = MARBLES.to_vec();
+    // The header is the first chunk, and its checksum follows it.
+    file[16..20].copy_from_slice(&width.to_be_bytes());
+    file[20..24].copy_from_slice(&height.to_be_bytes());
+    file[24] = bits;
+    let checksum = crc32(&file[12..29]);
+    file[29..33].copy_from_slice(&checksum.to_be_bytes());
+    file
 }
 
 fn red(width: u32, height: u32) -> Vec<u8> {

@@ -16,7 +16,6 @@ mod upload;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use gunmetal::client::Client;
 use gunmetal::{HttpWorker, Server};
 use image_app::ImageApp;
 
@@ -34,7 +33,7 @@ fn main() -> ExitCode {
 /// What each HTTP worker does: an ordinary axum service that calls the app through a client.
 async fn serve(worker: HttpWorker) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::from_std(worker.tcp_listener()?)?;
-    let routes = routes::routes(Client::from_env()?);
+    let routes = routes::routes(worker.client()?);
     axum::serve(listener, routes).with_graceful_shutdown(worker.shutdown()).await?;
     Ok(())
 }

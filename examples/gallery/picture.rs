@@ -103,14 +103,16 @@ impl<'a> Header<'a> {
         let mut decoder =
             reader.into_decoder().with_context(|| format!("the header of this {format} file is damaged"))?;
         let (width, height) = decoder.dimensions();
+        let size = format!("this picture has {width} x {height} pixels");
+        let pixels = u64::from(width) * u64::from(height);
+        ensure!(pixels <= MAX_PIXELS, "{size}; at most {} million are accepted", MAX_PIXELS / 1_000_000);
+        ensure!(width.max(height) <= MAX_SIDE, "{size}; at most {MAX_SIDE} along a side are accepted");
+        let len = decoder.total_bytes();
         ensure!(
-            u64::from(width) * u64::from(height) <= MAX_PIXELS,
-            "this picture has {width} x {height} pixels; at most {} million are accepted",
-            MAX_PIXELS / 1_000_000
-        );
-        ensure!(
-            width.max(height) <= MAX_SIDE,
-            "this picture has {width} x {height} pixels; at most {MAX_SIDE} along a side are accepted"
+            len <= MAX_DECODED_LEN,
+            "{size}, which take {} MiB of memory; at most {} MiB are accepted",
+            len >> 20,
+            MAX_DECODED_LEN >> 20
         );
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         Ok(Self { format, orientation, decoder: Box::new(decoder) })
@@ -132,5 +134,5 @@ const MAX_PIXELS: u64 = 100_000_000;
 /// The longest side that is decoded, in pixels: what a JPEG file can express.
 const MAX_SIDE: u32 = 65_535;
 
-/// The most memory that a decoder may take, in bytes: [`MAX_PIXELS`] of four bytes, and room to work.
+/// The most memory that a decoded picture may take, and that its decoder may use beside it, in bytes.
 const MAX_DECODED_LEN: u64 = 512 << 20;
