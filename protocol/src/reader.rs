@@ -43,12 +43,6 @@ impl<'a> Reader<'a> {
         self.total - self.rest.len()
     }
 
-    /// What has not been read yet.
-    #[inline]
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
     /// The tag of the next value, without taking it.
     #[inline]
     pub(crate) fn peek_tag(&self) -> Result<u8, DecodeError> {
@@ -120,25 +114,20 @@ impl<'a> Reader<'a> {
         let start = self.rest;
         let first = self.token()?;
         if let Token::List(_) | Token::Dict(_) = first {
-            let items = self.clone();
-            if !self.items::<SHALLOW>(first, outer)? {
-                // Rare: start over with all the stack there can be.
-                *self = items;
-                self.items::<MAX_DEPTH>(first, outer)?;
-            }
+            self.items(first, outer)?;
         }
         Ok(&start[..start.len() - self.rest.len()])
     }
 
-    /// Takes everything in a list or dict whose head was taken; false if it nests deeper than `SLOTS`.
-    fn items<const SLOTS: usize>(&mut self, head: Token<'a>, outer: usize) -> Result<bool, DecodeError> {
+    /// Takes everything in a list or dict whose head was taken.
+    fn items(&mut self, head: Token<'a>, outer: usize) -> Result<(), DecodeError> {
         // One slot for each open container but the innermost: items left, and whether it is a dict.
-        let mut stack = [0_u32; SLOTS];
+        let mut stack = [0_u32; MAX_DEPTH];
         let mut open = 0;
         let (mut left, mut is_dict) = match head {
             Token::List(count) => (count, false),
             Token::Dict(count) => (count, true),
-            _ => return Ok(true),
+            _ => return Ok(()),
         };
         if outer >= MAX_DEPTH {
             return Err(DecodeError::TooDeep { offset: self.offset() - HEAD_LEN, max: MAX_DEPTH });
@@ -146,7 +135,7 @@ impl<'a> Reader<'a> {
         loop {
             while left == 0 {
                 if open == 0 {
-                    return Ok(true);
+                    return Ok(());
                 }
                 open -= 1;
                 left = stack[open] & !DICT_BIT;
@@ -164,8 +153,7 @@ impl<'a> Reader<'a> {
             if outer + open + 1 >= MAX_DEPTH {
                 return Err(DecodeError::TooDeep { offset: self.offset() - HEAD_LEN, max: MAX_DEPTH });
             }
-            let Some(slot) = stack.get_mut(open) else { return Ok(false) };
-            *slot = if is_dict { left | DICT_BIT } else { left };
+            stack[open] = if is_dict { left | DICT_BIT } else { left };
             open += 1;
             (left, is_dict) = (count, dict);
         }
@@ -253,6 +241,3 @@ const MIN_PAIR_LEN: usize = HEAD_LEN + 1;
 
 /// Marks a stack slot as a dict's; above any count.
 const DICT_BIT: u32 = 1 << 31;
-
-/// Containers that may be open before [`Reader::value`] takes the large stack.
-const SHALLOW: usize = 16;

@@ -1,5 +1,7 @@
 //! A value as a view of its bytes.
 
+mod checked;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -66,20 +68,6 @@ impl<'a> ValueRef<'a> {
             tag::DICT => Self::Dict(DictRef { encoded: reader.value(outer)? }),
             _ => Self::from_token(reader.token()?).unwrap_or(Self::None),
         })
-    }
-
-    /// Takes the next value off bytes that were checked before.
-    #[inline]
-    fn read_checked(rest: &mut &'a [u8]) -> Self {
-        let mut reader = Reader::new(rest);
-        let scalar = reader.token().ok().and_then(Self::from_token);
-        let value = scalar.unwrap_or_else(|| {
-            let (encoded, is_dict) = split_container(rest);
-            reader = Reader::new(&rest[encoded.len()..]);
-            if is_dict { Self::Dict(DictRef { encoded }) } else { Self::List(ListRef { encoded }) }
-        });
-        *rest = reader.rest();
-        value
     }
 
     /// The value of a scalar token; `None` for the head of a list or dict.
@@ -191,7 +179,7 @@ impl<'a> ListRef<'a> {
     /// Number of items.
     #[must_use]
     pub fn len(&self) -> usize {
-        count(self.encoded)
+        checked::number(self.encoded)
     }
 
     /// Whether it has no items.
@@ -227,7 +215,7 @@ impl<'a> DictRef<'a> {
     /// Number of pairs, repeated keys counted each time.
     #[must_use]
     pub fn len(&self) -> usize {
-        count(self.encoded)
+        checked::number(self.encoded)
     }
 
     /// Whether it has no pairs.
@@ -245,7 +233,14 @@ impl<'a> DictRef<'a> {
     /// The value under `key`, the last one if the key is repeated. Walks the whole dict.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<ValueRef<'a>> {
-        self.iter().filter(|(candidate, _)| *candidate == key).last().map(|(_, value)| value)
+        let mut pairs = self.iter();
+        let mut found = None;
+        while let Some((candidate, value)) = pairs.next_encoded() {
+            if checked::data(candidate) == key.as_bytes() {
+                found = Some(value);
+            }
+        }
+        found.map(checked::value)
     }
 
     /// The dict's own bytes, from its tag to the end of its last value.
@@ -268,7 +263,9 @@ impl<'a> Iterator for ListIter<'a> {
     #[inline]
     fn next(&mut self) -> Option<ValueRef<'a>> {
         self.left = self.left.checked_sub(1)?;
-        Some(ValueRef::read_checked(&mut self.rest))
+        let (value, rest) = checked::split(self.rest);
+        self.rest = rest;
+        Some(checked::value(value))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -285,14 +282,25 @@ pub struct DictIter<'a> {
     left: usize,
 }
 
+impl<'a> DictIter<'a> {
+    /// The bytes of the next key and of its value.
+    #[inline]
+    fn next_encoded(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        self.left = self.left.checked_sub(1)?;
+        let (key, rest) = checked::split(self.rest);
+        let (value, rest) = checked::split(rest);
+        self.rest = rest;
+        Some((key, value))
+    }
+}
+
 impl<'a> Iterator for DictIter<'a> {
     type Item = (&'a str, ValueRef<'a>);
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let key = ValueRef::read_checked(&mut self.rest).as_str().unwrap_or_default();
-        Some((key, ValueRef::read_checked(&mut self.rest)))
+        let (key, value) = self.next_encoded()?;
+        Some((checked::str(key), checked::value(value)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -336,36 +344,6 @@ impl fmt::Debug for DictRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         ValueRef::Dict(*self).fmt(f)
     }
-}
-
-/// The count behind a list's or dict's tag.
-fn count(encoded: &[u8]) -> usize {
-    encoded
-        .get(1..)
-        .and_then(|rest| rest.first_chunk())
-        .map_or(0, |count| u32::from_be_bytes(*count) as usize)
-}
-
-/// Splits a checked list or dict off the front, by lengths alone: no stack, no text checked again.
-fn split_container(checked: &[u8]) -> (&[u8], bool) {
-    let mut at = 0;
-    let mut pending = 1_usize;
-    while pending > 0 {
-        pending -= 1;
-        let Some((&tag, rest)) = checked.get(at..).and_then(<[u8]>::split_first) else { break };
-        let number = || rest.first_chunk().map_or(0, |number| u32::from_be_bytes(*number) as usize);
-        at += match tag {
-            tag::NONE => 1,
-            tag::BOOL => 2,
-            tag::INT | tag::FLOAT => 9,
-            tag::BYTES | tag::STRING => HEAD_LEN + number(),
-            _ => {
-                pending += if tag == tag::DICT { 2 * number() } else { number() };
-                HEAD_LEN
-            }
-        };
-    }
-    (&checked[..at.min(checked.len())], checked.first() == Some(&tag::DICT))
 }
 
 #[cfg(test)]
