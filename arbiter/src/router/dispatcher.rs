@@ -153,10 +153,10 @@ impl Dispatcher {
     }
 
     /// The payload of a call that [`Action::Hand`] is about.
-    pub(crate) fn body(&self, lane: LaneId, seq: u64) -> &[u8] {
-        match self.lane(lane).and_then(|lane| lane.handed(seq)).map(|handed| &handed.call.body) {
-            Some(Body::Kept(payload)) => payload,
-            Some(Body::Passed { .. } | Body::Upload { .. }) | None => &[],
+    pub(crate) fn body(&self, lane: LaneId, seq: u64) -> Option<&[u8]> {
+        match &self.lane(lane)?.handed(seq)?.call.body {
+            Body::Kept(payload) => Some(payload),
+            Body::Passed { .. } | Body::Upload { .. } => None,
         }
     }
 

@@ -36,8 +36,8 @@ pub(super) struct Shared {
     state: RefCell<State>,
     /// What was just read of a connection; see [`input`].
     scratch: RefCell<Box<[u8]>>,
-    /// A buffer for payloads that are passed on, kept for the next one.
-    spare: Cell<Option<Box<[u8]>>>,
+    /// Buffers for payloads that are passed on, kept for the next ones: memory that comes fresh from the system is slow.
+    spare: RefCell<Vec<Box<[u8]>>>,
     /// When the timer will look at the dispatcher's deadlines.
     armed: Cell<Option<Instant>>,
     rearm: Notify,
@@ -62,7 +62,7 @@ pub(super) async fn serve(config: RouterConfig) -> Result<(), RouterError> {
     let shared = Rc::new(Shared {
         state: RefCell::new(State::new(dispatcher, parent_outbox, config.server.clone())),
         scratch: RefCell::new(vec![0; input::SCRATCH_LEN].into()),
-        spare: Cell::new(None),
+        spare: RefCell::default(),
         armed: Cell::new(None),
         rearm: Notify::new(),
         outcome: RefCell::new(None),
@@ -135,11 +135,14 @@ impl Shared {
 
     /// A buffer for a payload that is passed on.
     fn take_buffer(&self) -> Box<[u8]> {
-        self.spare.take().unwrap_or_else(|| vec![0; PASS_ON_LEN].into())
+        self.spare.borrow_mut().pop().unwrap_or_else(|| vec![0; PASS_ON_LEN].into())
     }
 
     fn put_buffer(&self, buffer: Box<[u8]>) {
-        self.spare.set(Some(buffer));
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE_COUNT {
+            spare.push(buffer);
+        }
     }
 }
 
@@ -167,6 +170,9 @@ fn tokio_stream(stream: &UnixStream) -> io::Result<tokio::net::UnixStream> {
 
 /// How much of a large payload is read before it is passed on.
 const PASS_ON_LEN: usize = 256 << 10;
+
+/// How many buffers of that length are kept.
+const SPARE_COUNT: usize = 8;
 
 /// How long a client may take to read the last answers of a router that drains.
 const LAST_WRITES: std::time::Duration = std::time::Duration::from_secs(5);

@@ -103,6 +103,9 @@ impl Dispatcher {
             && lane.handed.back().is_some_and(&is_meant)
             && let Some(handed) = lane.pop_last()
         {
+            if lane.handed.is_empty() && std::mem::replace(&mut lane.phase, Phase::Running) == Phase::Uploading {
+                self.upload_count -= 1;
+            }
             let pid = self.workers[lane.worker].as_ref().map_or(0, |worker| worker.pid);
             let call = handed.call;
             let Some(app) = self.apps.get_mut(call.app).filter(|_| call.caller.is_some()) else { continue };
@@ -152,7 +155,7 @@ impl Dispatcher {
     /// Closes a lane with what is left on it, and opens another if the worker is up.
     fn close(&mut self, index: usize, ready_by: Option<Instant>, now: Instant) {
         let Some(lane) = self.lanes[index].take() else { return };
-        if lane.phase == Phase::Uploading && !lane.handed.is_empty() {
+        if lane.phase == Phase::Uploading {
             self.upload_count -= 1;
         }
         self.actions.push_back(Action::CloseLane { lane: lane.id });

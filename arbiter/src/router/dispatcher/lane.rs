@@ -150,9 +150,9 @@ impl Lane {
 
     /// The handed call with this sequence number.
     pub(crate) fn handed(&self, seq: u64) -> Option<&Handed> {
-        // The numbers are consecutive: calls leave at the ends only.
-        let first = self.handed.front()?.seq;
-        self.handed.get(usize::try_from(seq.checked_sub(first)?).ok()?)
+        // Ascending, but not without gaps: numbers of calls that were taken back are not used again.
+        let index = self.handed.binary_search_by_key(&seq, |handed| handed.seq).ok()?;
+        self.handed.get(index)
     }
 
     /// Puts a call behind those the lane has; returns its sequence number.

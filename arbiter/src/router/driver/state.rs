@@ -212,7 +212,7 @@ impl State {
             }
             Action::Hand { lane, seq } => {
                 let Some(Lane { outbox: Some(outbox), .. }) = self.lanes.get(&lane) else { return };
-                let payload = self.dispatcher.body(lane, seq);
+                let Some(payload) = self.dispatcher.body(lane, seq) else { return };
                 outbox.send(&header(MessageType::Request, seq, payload.len()).encode(), payload);
                 list(&mut self.to_flush, outbox);
             }

@@ -14,7 +14,7 @@ use crate::link;
 /// Answers every request of a lane with the same bytes; as a lane thread does, it holds answers back while it has more
 /// requests.
 fn serve(mut lane: UnixStream, answer: Vec<u8>) {
-    let mut input = vec![0; 1 << 20];
+    let mut input = vec![0; 20 << 20];
     let (mut start, mut end) = (0, 0);
     let mut out = Vec::new();
     loop {
