@@ -25,13 +25,17 @@ use std::time::Duration;
 use crate::registry::AppFactory;
 
 mod apps;
+mod bell;
 mod connection;
 mod gate;
 mod lane;
 mod lane_input;
+mod lane_output;
 mod lane_queue;
 mod lane_thread;
+mod lane_threads;
 mod panics;
+mod pulse;
 mod serve;
 mod socket;
 mod steward;

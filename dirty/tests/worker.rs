@@ -116,6 +116,16 @@ impl App {
         })
     }
 
+    /// A burst, and then nothing until it is let go.
+    #[action]
+    fn stream_stall(&self, n: u64, name: String) -> impl Iterator<Item = u64> {
+        (0..=n).inspect(move |i| {
+            if *i == n {
+                counter(&format!("{name}.go")).wait_for(1);
+            }
+        })
+    }
+
     #[action]
     fn stream_fail(&self, n: u64) -> impl Iterator<Item = Result<u64>> {
         (0..=n).map(move |i| if i < n { Ok(i) } else { Err(format!("stream failed after {n}"))? })
@@ -446,6 +456,22 @@ fn a_stream_waits_for_its_reader_and_ends_with_it() {
     assert_eq!(lane.reply().0, 1);
     assert_eq!(lane.reply(), (1, Reply::End));
     counter("whole.dropped").wait_for(1);
+}
+
+#[test]
+fn no_chunk_waits_for_the_next() {
+    let worker = Worker::start::<App>(1);
+    let mut lane = worker.lane(1);
+    for id in 1..20u64 {
+        let (n, name) = (100 + id.cast_signed(), format!("stall {id}"));
+        lane.request(&[(id, "stream_stall", args![n, name.as_str()])]);
+        for chunk in 0..n {
+            assert_eq!(lane.reply(), (id, Reply::Chunk(Value::Int(chunk))));
+        }
+        counter(&format!("{name}.go")).add();
+        assert_eq!(lane.reply(), (id, Reply::Chunk(Value::Int(n))));
+        assert_eq!(lane.reply(), (id, Reply::End));
+    }
 }
 
 #[test]

@@ -18,8 +18,10 @@ pub(super) struct Gate {
     running: Option<CancelToken>,
     /// Whether the router has closed the lane.
     is_hung_up: bool,
-    /// Finished replies that were not sent yet.
+    /// Finished replies and chunks that were not sent yet.
     pub(super) held: Segments,
+    /// Whether the steward looks after what is held.
+    is_watched: bool,
 }
 
 /// Whether a request may start.
@@ -68,6 +70,17 @@ impl Gate {
         if let Some(token) = &self.running {
             token.cancel();
         }
+    }
+
+    /// Chunks are held back; returns whether the steward has to be told.
+    pub(super) fn watch(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_watched, true)
+    }
+
+    /// The steward looks after what is held; returns whether there was any. If not, it has to be told the next time.
+    pub(super) fn tick(&mut self) -> bool {
+        self.is_watched = self.is_watched && !self.held.is_empty();
+        self.is_watched
     }
 
     /// Whether the router has closed the lane.
@@ -120,6 +133,20 @@ mod tests {
         assert!(token.is_cancelled());
         gate.end();
         assert!(matches!(gate.admit(2), Admission::HungUp));
+    }
+
+    #[test]
+    fn the_steward_is_told_once_while_chunks_keep_coming() {
+        let mut gate = Gate::default();
+        assert!(!gate.tick(), "nobody asked");
+        gate.held.put_slice(b"chunk");
+        assert!(gate.watch());
+        assert!(!gate.watch(), "told already");
+        assert!(gate.tick());
+        gate.held.clear();
+        assert!(!gate.tick(), "nothing came");
+        gate.held.put_slice(b"chunk");
+        assert!(gate.watch(), "told again");
     }
 
     #[test]

@@ -51,9 +51,18 @@ impl Lane {
         std::mem::take(&mut *self.early.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Adds a frame to the held replies; for the lane thread.
+    /// Adds a frame to what is held and returns how much that is; for the lane thread.
     pub(super) fn hold(&self, frame: &mut Segments) -> usize {
+        Self::hold_in(&mut self.gate(), frame)
+    }
+
+    /// The same, and whether the steward has to be told that it must look after it.
+    pub(super) fn hold_watched(&self, frame: &mut Segments) -> (usize, bool) {
         let mut gate = self.gate();
+        (Self::hold_in(&mut gate, frame), gate.watch())
+    }
+
+    fn hold_in(gate: &mut Gate, frame: &mut Segments) -> usize {
         if gate.held.is_empty() {
             std::mem::swap(&mut gate.held, frame);
         } else {

@@ -6,11 +6,13 @@ use gunmetal_protocol::{Frame, Segments};
 use tracing::{debug, warn};
 
 use super::apps::Apps;
+use super::bell::Bell;
 use super::gate::Admission;
 use super::lane::Lane;
 use super::lane_input::{InputError, LaneInput};
+use super::lane_output::{Gone, LaneOutput};
 use super::lane_queue::LaneQueue;
-use super::serve::{Gone, LaneOutput, answer};
+use super::serve::answer;
 use crate::async_runtime::AsyncRuntime;
 use crate::link::{self, LaneReady};
 
@@ -19,14 +21,15 @@ pub(super) struct LaneThread {
     queue: Arc<LaneQueue>,
     apps: Arc<Apps>,
     runtime: AsyncRuntime,
+    bell: Bell,
     input: LaneInput,
     /// Lent to the lane's output.
     buffers: [Segments; 2],
 }
 
 impl LaneThread {
-    pub(super) fn new(queue: Arc<LaneQueue>, apps: Arc<Apps>, runtime: AsyncRuntime) -> Self {
-        Self { queue, apps, runtime, input: LaneInput::new(), buffers: Default::default() }
+    pub(super) fn new(queue: Arc<LaneQueue>, apps: Arc<Apps>, runtime: AsyncRuntime, bell: Bell) -> Self {
+        Self { queue, apps, runtime, bell, input: LaneInput::new(), buffers: Default::default() }
     }
 
     /// Serves until the queue is closed.
@@ -34,7 +37,7 @@ impl LaneThread {
         while let Some(lane) = self.queue.pop() {
             debug!(lane = lane.id(), "lane picked up");
             self.input.reset(lane.take_early());
-            let mut output = LaneOutput::new(&lane, std::mem::take(&mut self.buffers));
+            let mut output = LaneOutput::new(&lane, self.bell.clone(), std::mem::take(&mut self.buffers));
             // Either way the lane is over.
             let Gone = self.serve_lane(&lane, &mut output);
             self.buffers = output.into_buffers();
@@ -100,7 +103,10 @@ impl LaneThread {
 
 fn greet(output: &mut LaneOutput<'_>) -> Result<(), Gone> {
     match link::encode(&LaneReady) {
-        Ok(frame) => output.send(|out| out.put_bytes(frame)),
+        Ok(frame) => {
+            output.frame().put_bytes(frame);
+            output.send()
+        }
         Err(error) => {
             warn!(%error, "link message cannot be encoded");
             Err(Gone)

@@ -18,6 +18,8 @@ pub(super) struct Caught {
 /// Runs `work`; a panic in it becomes an error.
 pub(super) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     install_hook();
+    // Left there by a panic that the work caught itself.
+    LAST.set(None);
     let outer = CATCHING.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     CATCHING.set(outer);

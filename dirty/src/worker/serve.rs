@@ -12,7 +12,7 @@ use gunmetal_protocol::{
 use tracing::debug;
 
 use super::apps::Apps;
-use super::lane::Lane;
+use super::lane_output::{Gone, LaneOutput};
 use super::panics;
 use crate::action_error::ActionError;
 use crate::app::is_reserved;
@@ -20,56 +20,6 @@ use crate::async_runtime::AsyncRuntime;
 use crate::call::Call;
 use crate::cancel_token::CancelToken;
 use crate::reply::Reply;
-
-/// Nobody reads the lane any more.
-#[derive(Debug)]
-pub(super) struct Gone;
-
-/// Where a lane's replies go.
-pub(super) struct LaneOutput<'a> {
-    lane: &'a Lane,
-    /// The frame in the making; empty in between.
-    frame: Segments,
-    /// Memory for the other half of a swap; empty in between.
-    spare: Segments,
-}
-
-impl<'a> LaneOutput<'a> {
-    pub(super) fn new(lane: &'a Lane, [frame, spare]: [Segments; 2]) -> Self {
-        Self { lane, frame, spare }
-    }
-
-    /// Gives the memory back.
-    pub(super) fn into_buffers(mut self) -> [Segments; 2] {
-        self.frame.clear();
-        self.spare.clear();
-        [self.frame, self.spare]
-    }
-
-    /// Hands a frame over. It may be held back until [`flush`](Self::flush).
-    pub(super) fn send(&mut self, write: impl FnOnce(&mut Segments)) -> Result<(), Gone> {
-        write(&mut self.frame);
-        let held_len = self.lane.hold(&mut self.frame);
-        if held_len >= HOLD_LEN { self.flush() } else { Ok(()) }
-    }
-
-    /// Sends what is held back; waits while the router does not read.
-    pub(super) fn flush(&mut self) -> Result<(), Gone> {
-        self.lane.flush(&mut self.spare).map_err(|error| {
-            debug!(lane = self.lane.id(), %error, "lane cannot be written");
-            Gone
-        })
-    }
-
-    fn try_send(
-        &mut self,
-        write: impl FnOnce(&mut Segments) -> Result<(), EncodeError>,
-    ) -> Result<(), Failure> {
-        // An encoder that fails leaves nothing behind.
-        write(&mut self.frame).map_err(too_large)?;
-        Ok(self.send(|_| ())?)
-    }
-}
 
 /// Runs the action that a frame asks for, and sends what it answers.
 pub(super) fn answer(
@@ -108,7 +58,7 @@ pub(super) fn answer(
         }
         Ok(Err(Failure::Action(error))) => (error.to_string(), error.traceback()),
         Err(caught) => {
-            output.frame.clear();
+            output.frame().clear();
             (caught.message, caught.traceback)
         }
     };
@@ -153,7 +103,10 @@ impl Replier<'_, '_> {
             self.check_cancelled()?;
             match reply {
                 Reply::Value(value) => {
-                    return self.output.try_send(|out| encode_response_encoded(self.id, value, out));
+                    self.output
+                        .encode(|out| encode_response_encoded(self.id, value, out))
+                        .map_err(too_large)?;
+                    return Ok(self.output.send()?);
                 }
                 Reply::Iter(items) => {
                     for item in items {
@@ -186,15 +139,15 @@ impl Replier<'_, '_> {
         }
     }
 
-    /// A chunk leaves as soon as it is made: the next one may take long.
     fn chunk(&mut self, item: Segments) -> Result<(), Failure> {
         self.check_cancelled()?;
-        self.output.try_send(|out| encode_chunk_encoded(self.id, item, out))?;
-        Ok(self.output.flush()?)
+        self.output.encode(|out| encode_chunk_encoded(self.id, item, out)).map_err(too_large)?;
+        Ok(self.output.send_chunk()?)
     }
 
     fn end(&mut self) -> Result<(), Failure> {
-        Ok(self.output.send(|out| encode_end(self.id, out))?)
+        encode_end(self.id, self.output.frame());
+        Ok(self.output.send()?)
     }
 
     fn check_cancelled(&self) -> Result<(), Failure> {
@@ -216,14 +169,12 @@ async fn unless_cancelled<F: Future>(token: &CancelToken, future: F) -> Result<F
 }
 
 fn fail(output: &mut LaneOutput<'_>, id: u64, error: &ErrorPayload) -> Result<(), Gone> {
-    output.send(|out| {
-        if let Err(reason) = encode_error(id, error, out) {
-            // Only a text of 64 MiB gets here.
-            let short =
-                ErrorPayload::new(error.error_type.clone(), format!("error cannot be sent: {reason}"));
-            let _ = encode_error(id, &short, out);
-        }
-    })
+    if let Err(reason) = encode_error(id, error, output.frame()) {
+        // Only a text of 64 MiB gets here.
+        let short = ErrorPayload::new(error.error_type.clone(), format!("error cannot be sent: {reason}"));
+        let _ = encode_error(id, &short, output.frame());
+    }
+    output.send()
 }
 
 fn too_large(error: EncodeError) -> Failure {
@@ -246,6 +197,3 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
-
-/// Replies held back together at most, in bytes, before they are sent although more requests wait.
-const HOLD_LEN: usize = 64 << 10;

@@ -4,23 +4,24 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use tracing::{debug, info, warn};
 
 use super::apps::Apps;
+use super::bell::{Bell, RingOnDrop};
 use super::connection::{Connection, Next};
 use super::lane::Lane;
 use super::lane_queue::LaneQueue;
 use super::lane_thread::LaneThread;
+use super::lane_threads::LaneThreads;
+use super::pulse::Pulse;
 use super::stop::{Stop, StopWatch};
-use super::{Heartbeat, ReadyWriter, WorkerConfig, WorkerError, WorkerExit, socket};
+use super::{ReadyWriter, WorkerConfig, WorkerError, WorkerExit, socket};
 use crate::async_runtime::AsyncRuntime;
 use crate::link::{FromWorker, Hello, ToWorker};
 
@@ -29,9 +30,8 @@ pub(super) struct Steward {
     listener: UnixListener,
     stop: StopWatch,
     /// Rung by the other threads.
-    bell: Arc<EventFd>,
-    heartbeat: Option<Heartbeat>,
-    next_beat: Instant,
+    bell: Bell,
+    pulse: Pulse,
     ready: Option<ReadyWriter>,
     threads: usize,
     runtime: AsyncRuntime,
@@ -41,9 +41,9 @@ pub(super) struct Steward {
     controls: Vec<Connection>,
     lanes: Vec<Watched>,
     queue: Arc<LaneQueue>,
-    /// Lane threads that have not ended.
-    live_threads: Arc<AtomicUsize>,
     is_draining: bool,
+    /// Whether some lane holds chunks back, which leave with the next tick.
+    is_ticking: bool,
 }
 
 /// A lane that nobody has hung up.
@@ -70,14 +70,12 @@ impl Steward {
         // First, so that every thread to come inherits the blocked signals.
         let stop = StopWatch::new(config.stop).map_err(setup("watch for its stop"))?;
         config.listener.set_nonblocking(true).map_err(setup("use its listener"))?;
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        let bell = EventFd::from_value_and_flags(0, flags).map_err(io::Error::from);
-        let bell = Arc::new(bell.map_err(setup("create an event descriptor"))?);
+        let bell = Bell::new().map_err(setup("create an event descriptor"))?;
         let runtime = AsyncRuntime::default();
         let (made, making) = mpsc::channel();
         // On a thread of its own: `init` may take minutes, and the main thread beats meanwhile.
         let make = {
-            let (bell, runtime) = (RingOnDrop(Arc::clone(&bell)), runtime.clone());
+            let (bell, runtime) = (RingOnDrop(bell.clone()), runtime.clone());
             let (apps, slot, generation) = (config.apps, config.slot, config.generation);
             move || {
                 let _bell = bell;
@@ -85,13 +83,13 @@ impl Steward {
                 let _ = made.send(Apps::make(&apps, slot, generation, &runtime));
             }
         };
-        spawn("dirty-init", make)?;
+        let init = thread::Builder::new().name("dirty-init".to_owned());
+        init.spawn(make).map_err(setup("start a thread"))?;
         Ok(Self {
             listener: config.listener,
             stop,
             bell,
-            heartbeat: config.heartbeat,
-            next_beat: Instant::now(),
+            pulse: Pulse::new(config.heartbeat, Instant::now()),
             ready: config.ready,
             threads: config.threads.max(1),
             runtime,
@@ -100,8 +98,8 @@ impl Steward {
             controls: Vec::new(),
             lanes: Vec::new(),
             queue: Arc::default(),
-            live_threads: Arc::default(),
             is_draining: false,
+            is_ticking: false,
         })
     }
 
@@ -111,19 +109,25 @@ impl Steward {
             Ok(apps) => Arc::new(apps),
             Err(exit) => return Ok(exit),
         };
-        let threads = self.start_lanes(&apps)?;
+        let make = || {
+            LaneThread::new(
+                Arc::clone(&self.queue),
+                Arc::clone(&apps),
+                self.runtime.clone(),
+                self.bell.clone(),
+            )
+        };
+        let threads =
+            LaneThreads::start(self.threads, &self.bell, make).map_err(setup("start its lane threads"))?;
         self.say_ready("R");
-        while !(self.is_draining && self.live_threads.load(Ordering::Acquire) == 0) {
+        while !(self.is_draining && threads.have_ended()) {
             for (source, flags) in self.wait(Phase::Serving)? {
                 if let Some(Stop::Immediate) = self.handle(source, flags)? {
                     return Ok(WorkerExit::Immediate);
                 }
             }
         }
-        for thread in threads {
-            // A lane thread that panicked has said so already.
-            let _ = thread.join();
-        }
+        threads.join();
         if let Some(mut apps) = Arc::into_inner(apps) {
             apps.close();
         }
@@ -155,25 +159,10 @@ impl Steward {
                             return Ok(Err(WorkerExit::Immediate));
                         }
                     }
-                    _ => self.silence_bell(),
+                    _ => self.bell.silence(),
                 }
             }
         }
-    }
-
-    fn start_lanes(&mut self, apps: &Arc<Apps>) -> Result<Vec<JoinHandle<()>>, WorkerError> {
-        let mut threads = Vec::with_capacity(self.threads);
-        for index in 0..self.threads {
-            let thread = LaneThread::new(Arc::clone(&self.queue), Arc::clone(apps), self.runtime.clone());
-            self.live_threads.fetch_add(1, Ordering::AcqRel);
-            let ended =
-                Ended { live: Arc::clone(&self.live_threads), _bell: RingOnDrop(Arc::clone(&self.bell)) };
-            threads.push(spawn(&format!("dirty-lane-{index}"), move || {
-                let _ended = ended;
-                thread.run();
-            })?);
-        }
-        Ok(threads)
     }
 
     fn say_ready(&mut self, message: &str) {
@@ -187,7 +176,7 @@ impl Steward {
     /// Waits for the next events, beating meanwhile.
     fn wait(&mut self, phase: Phase) -> Result<Vec<(Source, PollFlags)>, WorkerError> {
         loop {
-            let timeout = self.beat();
+            let timeout = self.next_deadline();
             let sources = self.sources(phase);
             let mut fds: Vec<PollFd<'_>> =
                 sources.iter().map(|(_, fd, flags)| PollFd::new(*fd, *flags)).collect();
@@ -242,17 +231,28 @@ impl Steward {
         sources
     }
 
-    /// Gives the sign of life if it is due; returns the time until the next.
-    fn beat(&mut self) -> PollTimeout {
-        let Some(heartbeat) = &mut self.heartbeat else { return PollTimeout::NONE };
-        let now = Instant::now();
-        if now >= self.next_beat {
-            (heartbeat.beat)();
-            self.next_beat = now + heartbeat.interval;
+    /// Does what is due, and returns the time until more is.
+    fn next_deadline(&mut self) -> PollTimeout {
+        if self.is_ticking {
+            self.tick();
         }
+        let tick = self.is_ticking.then_some(TICK);
+        let beat = self.pulse.beat(Instant::now());
+        let Some(left) = tick.into_iter().chain(beat).min() else { return PollTimeout::NONE };
         // Rounded up: waking a moment too early would mean a busy moment.
-        let left = self.next_beat.saturating_duration_since(now) + Duration::from_millis(1);
-        PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+        PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+    }
+
+    /// Sends the chunks that lanes held back. Goes on until none has held any since the last tick.
+    fn tick(&mut self) {
+        self.is_ticking = false;
+        for watched in &mut self.lanes {
+            if watched.lane.gate().tick() {
+                watched.wants_flush = !watched.lane.flush_now();
+                // Where the router's buffer is full, its reading is the next event and not the clock.
+                self.is_ticking |= !watched.wants_flush;
+            }
+        }
     }
 
     /// Handles one event.
@@ -265,7 +265,10 @@ impl Steward {
                 }
                 return Ok(stop);
             }
-            Source::Bell => self.silence_bell(),
+            Source::Bell => {
+                self.bell.silence();
+                self.is_ticking = true;
+            }
             Source::Listener => self.accept(),
             Source::Newcomer(at) => self.greet(at),
             Source::Control(at) => self.obey(at),
@@ -276,11 +279,6 @@ impl Steward {
 
     fn read_stop(&mut self) -> Result<Option<Stop>, WorkerError> {
         self.stop.read().map_err(setup("read what stops it"))
-    }
-
-    fn silence_bell(&self) {
-        // Empty already if two rings came together.
-        let _ = self.bell.read();
     }
 
     fn accept(&mut self) {
@@ -356,6 +354,7 @@ impl Steward {
         } else {
             let watched = &mut self.lanes[at];
             watched.wants_flush = !watched.lane.flush_now();
+            self.is_ticking |= !watched.wants_flush;
         }
     }
 
@@ -386,32 +385,6 @@ enum Phase {
     Serving,
 }
 
-/// Wakes the steward when a thread ends, however it ends.
-struct RingOnDrop(Arc<EventFd>);
-
-impl Drop for RingOnDrop {
-    fn drop(&mut self) {
-        // Fails only if it rings already.
-        let _ = self.0.write(1);
-    }
-}
-
-/// Counts a lane thread out, then rings: fields are dropped after `drop`.
-struct Ended {
-    live: Arc<AtomicUsize>,
-    _bell: RingOnDrop,
-}
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.live.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, WorkerError> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(setup("start a thread"))
-}
-
 fn setup(what: &'static str) -> impl FnOnce(io::Error) -> WorkerError {
     move |source| WorkerError::Setup { what, source }
 }
@@ -423,3 +396,6 @@ fn rdhup() -> PollFlags {
 
 /// What spawned tasks get to end after the apps are closed.
 const RUNTIME_STOP: Duration = Duration::from_secs(1);
+
+/// How long a chunk is held back at most.
+const TICK: Duration = Duration::from_millis(1);
