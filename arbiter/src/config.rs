@@ -1,5 +1,6 @@
 //! What a service is told to be, after all settings have been read and checked.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,4 +40,12 @@ pub struct DirtyConfig {
     pub graceful_timeout: Duration,
     /// Where the dirty arbiter listens; `None` for a path of its own in the temporary directory.
     pub socket: Option<PathBuf>,
+}
+
+impl DirtyConfig {
+    /// Where the dirty arbiter listens, whatever the working directory of who asks.
+    pub(crate) fn socket_path(&self) -> io::Result<PathBuf> {
+        let own = || std::env::temp_dir().join(format!("gunmetal-dirty-{}.sock", std::process::id()));
+        std::path::absolute(self.socket.clone().unwrap_or_else(own))
+    }
 }

@@ -11,6 +11,8 @@ use gunmetal_supervise::{
     Signal, WorkerId,
 };
 
+use crate::report;
+
 /// The processes of one kind.
 ///
 /// Performs signals and reports exits, readiness and heartbeats by itself. Everything else is its owner's: it takes
@@ -98,7 +100,7 @@ impl Crew {
                 Some(pid)
             }
             Err(error) => {
-                self.handle(Event::SpawnFailed(worker, error.to_string()));
+                self.handle(Event::SpawnFailed(worker, report::chain(&error)));
                 None
             }
         }

@@ -34,7 +34,7 @@ use availability::Availability;
 use router_link::RouterLink;
 
 pub use process::run_dirty_only;
-pub(crate) use process::{DirtySocket, spawn};
+pub(crate) use process::{DirtySocket, prepare, spawn};
 
 /// The dirty arbiter's loop and everything it owns.
 struct DirtyArbiter<'a> {

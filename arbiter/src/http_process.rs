@@ -9,6 +9,7 @@ use gunmetal_supervise::{
 use crate::Listener;
 use crate::crew::{Member, Pulse};
 use crate::listener::HttpListener;
+use crate::report;
 
 /// What an HTTP worker process has from its master.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ pub(crate) fn spawn(
             Ok(_parent) => body(HttpProcess { worker, age, listeners, readiness, heartbeat }),
             Err(error) => {
                 // Tells the master; if there is none any more, nobody needs to know.
-                let _ = readiness.failed(&error.to_string());
+                let _ = readiness.failed(&report::chain(&error));
                 STARTUP_FAILED
             }
         }

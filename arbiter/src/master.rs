@@ -311,18 +311,7 @@ impl Master<'_> {
 
 impl DirtySide {
     fn prepare(config: &DirtyConfig) -> Result<Self, ServiceError> {
-        let pid = std::process::id();
-        let temp_dir = std::env::temp_dir();
-        let run_dir = RunDir::create(temp_dir.join(format!("gunmetal-{pid}"))).map_err(|error| {
-            ServiceError::System { action: "make a run directory", source: io::Error::other(error) }
-        })?;
-        let path =
-            config.socket.clone().unwrap_or_else(|| temp_dir.join(format!("gunmetal-dirty-{pid}.sock")));
-        let socket = DirtySocket::bind(&path)?;
-        crate::environment::export_socket(&path).map_err(|error| ServiceError::System {
-            action: "set environment variables",
-            source: io::Error::other(error),
-        })?;
+        let (socket, run_dir) = dirty_arbiter::prepare(config)?;
         let pool = PoolConfig {
             // Its workers have boot timeouts of their own.
             boot_timeout: None,

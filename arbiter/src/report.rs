@@ -1,8 +1,25 @@
 //! What happens to processes, as log lines: gunicorn's words where it has some.
 
+use std::error::Error;
+
 use gunmetal_supervise::{Action, Departure, ExitStatus, WorkerId};
 
 use crate::crew::Member;
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        // Some errors repeat their cause in their own text.
+        if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
+}
 
 /// A process is gone.
 pub(crate) fn gone(

@@ -163,6 +163,16 @@ impl HttpWorker {
         Client::from_env()
     }
 
+    /// A new blocking client of the service's dirty arbiter. Clones share their connections, as with
+    /// [`client`](Self::client).
+    ///
+    /// # Errors
+    ///
+    /// The service has no dirty arbiter.
+    pub fn blocking_client(&self) -> Result<gunmetal_client_blocking::Client, ConfigError> {
+        gunmetal_client_blocking::Client::from_env()
+    }
+
     /// The settings of the service.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings

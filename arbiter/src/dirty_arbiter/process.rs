@@ -12,7 +12,7 @@ use gunmetal_supervise::{
 use super::DirtyArbiter;
 use crate::crew::Member;
 use crate::listener::{BindError, SocketFile};
-use crate::{DirtyConfig, ServiceError};
+use crate::{DirtyConfig, ServiceError, environment, report};
 
 /// Where clients connect: bound once, by the oldest process that lives, and inherited by one router after the other.
 #[derive(Debug)]
@@ -30,6 +30,23 @@ impl DirtySocket {
 
     pub(crate) fn remove_file(&self) {
         self.file.remove();
+    }
+}
+
+/// Makes what outlives every dirty arbiter: the socket, known to all processes to come, and the run directory.
+pub(crate) fn prepare(config: &DirtyConfig) -> Result<(DirtySocket, RunDir), ServiceError> {
+    let failed =
+        |action| move |error: RunDirError| ServiceError::System { action, source: io::Error::other(error) };
+    let path = config.socket_path().map_err(ServiceError::system("name the dirty socket"))?;
+    let run_dir = std::env::temp_dir().join(format!("gunmetal-{}", std::process::id()));
+    let run_dir = RunDir::create(run_dir).map_err(failed("make a run directory"))?;
+    let socket = DirtySocket::bind(&path)?;
+    match environment::export_socket(&path) {
+        Ok(()) => Ok((socket, run_dir)),
+        Err(error) => {
+            socket.remove_file();
+            Err(ServiceError::System { action: "set environment variables", source: io::Error::other(error) })
+        }
     }
 }
 
@@ -51,7 +68,7 @@ pub(crate) fn spawn(
             Ok(parent) => parent,
             Err(error) => {
                 // If there is no master any more, nobody needs to know.
-                let _ = ready.failed(&error.to_string());
+                let _ = ready.failed(&report::chain(&error));
                 return STARTUP_FAILED;
             }
         };
@@ -79,7 +96,7 @@ fn run_child(
     let sockets = match worker_sockets(run_dir) {
         Ok(sockets) => sockets,
         Err(error) => {
-            let _ = ready.failed(&format!("dirty arbiter: {error}"));
+            let _ = ready.failed(&format!("dirty arbiter: {}", report::chain(&error)));
             return STARTUP_FAILED;
         }
     };
@@ -95,11 +112,11 @@ fn run_child(
     match (ending.result, ending.ready) {
         (Ok(()), _) => 0,
         (Err(error), Some(ready)) => {
-            let _ = ready.failed(&words(&error));
+            let _ = ready.failed(&report::chain(&error));
             error.exit_code().into()
         }
         (Err(error), None) => {
-            tracing::error!("Dirty arbiter ends: {}", words(&error));
+            tracing::error!("Dirty arbiter ends: {}", report::chain(&error));
             error.exit_code().into()
         }
     }
@@ -125,31 +142,13 @@ pub fn run_dirty_only(config: &DirtyConfig) -> Result<(), ServiceError> {
     set_title("gunmetal: dirty arbiter");
     let signals = Signals::block(SIGNALS).map_err(ServiceError::system("collect signals"))?;
     tracing::info!("Starting gunmetal {}", env!("CARGO_PKG_VERSION"));
-    let pid = std::process::id();
-    let temp_dir = std::env::temp_dir();
-    let path = config.socket.clone().unwrap_or_else(|| temp_dir.join(format!("gunmetal-dirty-{pid}.sock")));
-    let run_dir = RunDir::create(temp_dir.join(format!("gunmetal-{pid}"))).map_err(|error| {
-        ServiceError::System { action: "make a run directory", source: io::Error::other(error) }
-    })?;
-    let socket = DirtySocket::bind(&path)?;
-    crate::environment::export_socket(&path).map_err(|error| ServiceError::System {
-        action: "set environment variables",
-        source: io::Error::other(error),
-    })?;
+    let (socket, run_dir) = prepare(config)?;
     let ending = DirtyArbiter::new(config, &socket.listener, run_dir.path(), signals, None, None).run();
     socket.remove_file();
     if ending.result.is_ok() {
         tracing::info!("Shutting down: Dirty arbiter");
     }
     ending.result
-}
-
-/// An error and its cause.
-fn words(error: &ServiceError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 /// What the dirty arbiter answers to; everything else keeps its default.

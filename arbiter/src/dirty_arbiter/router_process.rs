@@ -6,9 +6,9 @@ use std::os::unix::net::UnixListener;
 use gunmetal_supervise::{ChildSetup, Signal, keep_large_buffers, spawn_child};
 
 use super::router_link::RouterLink;
-use crate::DirtyConfig;
 use crate::crew::Member;
 use crate::router::{self, RouterConfig};
+use crate::{DirtyConfig, report};
 
 /// Forks a router on the socket that clients connect to; it says on the link when it accepts them.
 pub(super) fn spawn(
@@ -25,7 +25,7 @@ pub(super) fn spawn(
         let setup =
             ChildSetup::new("gunmetal: router").keep(&link).keep(&listener).death_signal(Signal::SIGKILL);
         if let Err(error) = newborn.become_child(setup) {
-            tracing::error!(error = %error, "router cannot be set up");
+            tracing::error!(error = report::chain(&error), "router cannot be set up");
             return 1;
         }
         keep_large_buffers();
@@ -33,7 +33,7 @@ pub(super) fn spawn(
         match router::run(config) {
             Ok(()) => 0,
             Err(error) => {
-                tracing::error!(error = %error, cause = ?std::error::Error::source(&error), "router failed");
+                tracing::error!(error = report::chain(&error), "router failed");
                 1
             }
         }

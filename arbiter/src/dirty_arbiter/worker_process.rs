@@ -12,8 +12,8 @@ use gunmetal_supervise::{
     ChildSetup, STARTUP_FAILED, Signal, WorkerId, bind_unix, keep_large_buffers, readiness_pipe, spawn_child,
 };
 
-use crate::DirtyConfig;
 use crate::crew::{Member, Pulse};
+use crate::{DirtyConfig, report};
 
 /// Where the router finds a worker.
 pub(super) fn socket_path(run_dir: &Path, worker: WorkerId) -> PathBuf {
@@ -60,7 +60,7 @@ fn spawn_on(
             Ok(pipe) => pipe,
             Err(error) => {
                 // If there is no arbiter any more, nobody needs to know.
-                let _ = readiness.failed(&error.to_string());
+                let _ = readiness.failed(&report::chain(&error));
                 return STARTUP_FAILED;
             }
         };
@@ -90,7 +90,7 @@ fn spawn_on(
             Ok(WorkerExit::Immediate) => 0,
             Ok(exit) => exit.code(),
             Err(error) => {
-                tracing::error!(%worker, error = %error, "dirty worker failed");
+                tracing::error!(%worker, error = report::chain(&error), "dirty worker failed");
                 STARTUP_FAILED
             }
         }
