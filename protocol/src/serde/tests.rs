@@ -346,3 +346,19 @@ fn reading_a_segments_to_its_end_gives_the_same_bytes() {
     }
     assert_eq!(copy, encoded(&everything()));
 }
+
+#[test]
+fn the_deepest_type_fits_on_half_of_a_threads_stack() {
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "what it holds is of no interest")]
+    enum Tree {
+        Leaf,
+        Node { label: String, children: Vec<Tree> },
+    }
+    // Each node is three levels: the variant, its fields, and the list of children.
+    let value = (0..MAX_TYPED_DEPTH / 3)
+        .fold(value!("Leaf"), |inner, _| value!({"Node": {"label": "x", "children": [inner]}}));
+    let payload = bytes_of(&value);
+    let work = move || drop(from_slice::<Tree>(&payload).unwrap());
+    std::thread::Builder::new().stack_size(1 << 20).spawn(work).unwrap().join().unwrap();
+}
