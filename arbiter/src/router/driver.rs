@@ -44,6 +44,8 @@ pub(super) struct Shared {
     /// Why the router ends.
     outcome: RefCell<Option<Result<(), RouterError>>>,
     ended: Notify,
+    /// The apps are known: before that, every call would be for an app that is not configured.
+    configured: Notify,
     /// No more clients are accepted.
     refusing: Notify,
 }
@@ -67,6 +69,7 @@ pub(super) async fn serve(config: RouterConfig) -> Result<(), RouterError> {
         rearm: Notify::new(),
         outcome: RefCell::new(None),
         ended: Notify::new(),
+        configured: Notify::new(),
         refusing: Notify::new(),
     });
     shared.spawn(timer::run(shared.clone()));

@@ -1,5 +1,7 @@
 //! A whole router, with everybody around it played by the test.
 
 mod calls;
+mod faults;
+mod frames;
 mod rig;
 mod speed;

@@ -11,8 +11,9 @@ use tracing::warn;
 
 use super::{Shared, client_connection};
 
-/// Accepts until the router drains.
+/// Accepts from the moment at which the apps are known until the router drains.
 pub(super) async fn run(shared: Rc<Shared>, listener: UnixListener) {
+    shared.configured.notified().await;
     loop {
         let accepted = tokio::select! {
             biased;

@@ -48,7 +48,10 @@ async fn converse(shared: &Rc<Shared>, input: &mut Input) -> io::Result<()> {
 
 fn hear(shared: &Rc<Shared>, state: &mut State, message: ToRouter, now: std::time::Instant) {
     match message {
-        ToRouter::Apps(apps) => state.dispatcher.configure(&apps),
+        ToRouter::Apps(apps) => {
+            state.dispatcher.configure(&apps);
+            shared.configured.notify_one();
+        }
         ToRouter::WorkerUp(up) => {
             state.add_worker(shared, &up);
             state.dispatcher.worker_up(&up, now);
