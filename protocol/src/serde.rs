@@ -69,7 +69,7 @@ pub fn from_slice<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Decode
     de::from_payload(payload, None)
 }
 
-/// The [`Value`] of a type's encoding.
+/// The [`Value`] of a type's encoding, whose strings and bytes are slices of one buffer.
 ///
 /// # Errors
 ///
@@ -80,7 +80,8 @@ pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, EncodeError> 
     Value::decode(out.into_contiguous()).map_err(|error| EncodeError::Custom(error.to_string()))
 }
 
-/// Decodes a type from a [`Value`].
+/// Decodes a type from a [`Value`], by way of the value's encoding: everything is copied once, except
+/// where `T` is [`Value`] itself.
 ///
 /// # Errors
 ///

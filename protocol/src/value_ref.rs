@@ -235,7 +235,7 @@ impl<'a> DictRef<'a> {
     pub fn get(&self, key: &str) -> Option<ValueRef<'a>> {
         let mut pairs = self.iter();
         let mut found = None;
-        while let Some((candidate, value)) = pairs.next_encoded() {
+        while let Some((candidate, value)) = pairs.split_pair() {
             if checked::data(candidate) == key.as_bytes() {
                 found = Some(value);
             }
@@ -257,15 +257,23 @@ pub struct ListIter<'a> {
     left: usize,
 }
 
+impl<'a> ListIter<'a> {
+    /// The next item as its own bytes, to be decoded by [`from_slice`](crate::from_slice) into any type.
+    #[inline]
+    pub fn next_encoded(&mut self) -> Option<&'a [u8]> {
+        self.left = self.left.checked_sub(1)?;
+        let (value, rest) = checked::split(self.rest);
+        self.rest = rest;
+        Some(value)
+    }
+}
+
 impl<'a> Iterator for ListIter<'a> {
     type Item = ValueRef<'a>;
 
     #[inline]
     fn next(&mut self) -> Option<ValueRef<'a>> {
-        self.left = self.left.checked_sub(1)?;
-        let (value, rest) = checked::split(self.rest);
-        self.rest = rest;
-        Some(checked::value(value))
+        self.next_encoded().map(checked::value)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -283,9 +291,16 @@ pub struct DictIter<'a> {
 }
 
 impl<'a> DictIter<'a> {
+    /// The next pair with the value as its own bytes, to be decoded by [`from_slice`](crate::from_slice)
+    /// into any type.
+    #[inline]
+    pub fn next_encoded(&mut self) -> Option<(&'a str, &'a [u8])> {
+        self.split_pair().map(|(key, value)| (checked::str(key), value))
+    }
+
     /// The bytes of the next key and of its value.
     #[inline]
-    fn next_encoded(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+    fn split_pair(&mut self) -> Option<(&'a [u8], &'a [u8])> {
         self.left = self.left.checked_sub(1)?;
         let (key, rest) = checked::split(self.rest);
         let (value, rest) = checked::split(rest);
@@ -299,8 +314,7 @@ impl<'a> Iterator for DictIter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let (key, value) = self.next_encoded()?;
-        Some((checked::str(key), checked::value(value)))
+        self.next_encoded().map(|(key, value)| (key, checked::value(value)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

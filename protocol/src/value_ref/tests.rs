@@ -119,3 +119,13 @@ fn every_prefix_of_a_payload_is_truncated() {
         );
     }
 }
+
+#[test]
+fn an_items_bytes_can_be_decoded_into_any_type() {
+    let payload = b"\x20\0\0\0\x02\x05\0\0\0\0\0\0\0\x07\x21\0\0\0\x01\x11\0\0\0\x01k\x01\x01";
+    let mut items = ValueRef::decode(payload).unwrap().as_list().unwrap().iter();
+    assert_eq!(items.next_encoded().map(crate::from_slice), Some(Ok(7_u8)));
+    let mut pairs = items.next().unwrap().as_dict().unwrap().iter();
+    assert_eq!(pairs.next_encoded(), Some(("k", &b"\x01\x01"[..])));
+    assert_eq!((items.next_encoded(), pairs.next_encoded()), (None, None));
+}
