@@ -209,8 +209,8 @@ impl CallError {
             }
             ErrorType::NoWorkersAvailable => CallError::NoWorkersAvailable { app_path: app_path(), message },
             ErrorType::Protocol => CallError::Protocol { message, source: None },
-            // gunicorn without any worker.
-            ErrorType::Dirty if message == NO_DIRTY_WORKERS => {
+            // gunicorn without any worker, or ours without room for the call.
+            ErrorType::Dirty if message == NO_DIRTY_WORKERS || detail(REASON) == Some(QUEUE_FULL) => {
                 CallError::NoWorkersAvailable { app_path: app_path(), message }
             }
             other => CallError::Other { error_type: other.as_str().to_owned(), message },
@@ -231,6 +231,8 @@ fn to_name(id: &Value) -> Option<String> {
 const REASON: &str = "reason";
 /// [`REASON`] of a call to an app that the service does not have.
 const APP_NOT_CONFIGURED: &str = "app_not_configured";
+/// [`REASON`] of a call that found too many waiting already.
+const QUEUE_FULL: &str = "queue_full";
 /// What gunicorn's arbiter says while it has no worker at all.
 const NO_DIRTY_WORKERS: &str = "No dirty workers available";
 

@@ -45,6 +45,8 @@ fn an_app_that_is_not_configured_is_told_from_one_that_is_not_served() {
     assert!(matches!(down, CallError::NoWorkersAvailable { .. }), "{down:?}");
     let gunicorns = error(class, "No workers available for app: a:B", value!({"app_path": "a:B"}));
     assert!(matches!(gunicorns, CallError::NoWorkersAvailable { .. }), "{gunicorns:?}");
+    let full = error("DirtyError", "no room", value!({"reason": "queue_full"}));
+    assert!(matches!(full, CallError::NoWorkersAvailable { .. }) && full.is_retry_safe(), "{full:?}");
     let without_workers = error("DirtyError", "No dirty workers available", value!({}));
     let CallError::NoWorkersAvailable { app_path, .. } = without_workers else {
         panic!("{without_workers:?}")
