@@ -40,6 +40,7 @@ mod serve;
 mod socket;
 mod steward;
 mod stop;
+mod watched_lanes;
 
 pub use stop::{StopHandle, StopSource};
 
@@ -137,6 +138,3 @@ impl fmt::Debug for ReadyWriter {
         f.write_str("ReadyWriter")
     }
 }
-
-#[cfg(test)]
-mod tests;

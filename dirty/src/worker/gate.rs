@@ -91,7 +91,26 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// However admissions and revocations interleave, what the router was told is what happens.
+        #[test]
+        fn what_was_called_revoked_never_runs(moves in proptest::collection::vec((any::<bool>(), 0..5u64), 0..50)) {
+            let (mut gate, mut next, mut revoked) = (Gate::default(), 1, std::collections::BTreeSet::new());
+            for (is_revocation, ahead) in moves {
+                if is_revocation {
+                    let upto = next - 1 + ahead;
+                    revoked.extend(gate.revoke(upto)..=upto);
+                } else {
+                    prop_assert_eq!(runs(gate.admit(next)), !revoked.contains(&next), "request {}", next);
+                    next += 1;
+                }
+            }
+        }
+    }
 
     fn runs(admission: Admission) -> bool {
         matches!(admission, Admission::Run(_))

@@ -38,10 +38,10 @@ mod tests {
     #[test]
     fn it_beats_at_once_and_then_once_an_interval() {
         let beats = Arc::new(AtomicU32::new(0));
-        let beat = {
-            let beats = Arc::clone(&beats);
-            Box::new(move || drop(beats.fetch_add(1, Ordering::Relaxed).to_string()))
-        };
+        let counted = Arc::clone(&beats);
+        let beat = Box::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut pulse = Pulse::new(Some(Heartbeat { interval: 2 * second, beat }), start);
         assert_eq!(pulse.beat(start), Some(2 * second));

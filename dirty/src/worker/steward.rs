@@ -21,9 +21,10 @@ use super::lane_thread::LaneThread;
 use super::lane_threads::LaneThreads;
 use super::pulse::Pulse;
 use super::stop::{Stop, StopWatch};
+use super::watched_lanes::WatchedLanes;
 use super::{ReadyWriter, WorkerConfig, WorkerError, WorkerExit, socket};
 use crate::async_runtime::AsyncRuntime;
-use crate::link::{FromWorker, Hello, ToWorker};
+use crate::link::{Hello, ToWorker};
 
 /// The main thread of a worker: it waits for everything and blocks on nothing.
 pub(super) struct Steward {
@@ -39,18 +40,9 @@ pub(super) struct Steward {
     /// Connections that have not said what they are.
     newcomers: Vec<Connection>,
     controls: Vec<Connection>,
-    lanes: Vec<Watched>,
+    lanes: WatchedLanes,
     queue: Arc<LaneQueue>,
     is_draining: bool,
-    /// Whether some lane holds chunks back, which leave with the next tick.
-    is_ticking: bool,
-}
-
-/// A lane that nobody has hung up.
-struct Watched {
-    lane: Arc<Lane>,
-    /// Held replies did not fit the router's buffer.
-    wants_flush: bool,
 }
 
 /// What a polled descriptor belongs to.
@@ -96,10 +88,9 @@ impl Steward {
             making,
             newcomers: Vec::new(),
             controls: Vec::new(),
-            lanes: Vec::new(),
+            lanes: WatchedLanes::default(),
             queue: Arc::default(),
             is_draining: false,
-            is_ticking: false,
         })
     }
 
@@ -196,8 +187,7 @@ impl Steward {
     /// is read. Within a kind the highest index comes first, so that removing one moves none that follow.
     fn sources(&self, phase: Phase) -> Vec<(Source, BorrowedFd<'_>, PollFlags)> {
         let input = PollFlags::POLLIN;
-        let mut sources =
-            Vec::with_capacity(3 + self.newcomers.len() + self.controls.len() + self.lanes.len());
+        let mut sources = Vec::new();
         if !self.stop.is_ended() {
             sources.push((Source::Stop, self.stop.as_fd(), input));
         }
@@ -223,36 +213,17 @@ impl Steward {
                 .rev()
                 .map(|(at, peer)| (Source::Control(at), peer.as_fd(), and_output(peer.wants_write(), input))),
         );
-        // Having shut down our own side we would be told so for ever; a peer that closes still shows as POLLHUP.
-        let hang_up = if self.is_draining { PollFlags::empty() } else { rdhup() };
-        sources.extend(self.lanes.iter().enumerate().rev().map(|(at, watched)| {
-            (Source::Lane(at), watched.lane.stream().as_fd(), and_output(watched.wants_flush, hang_up))
-        }));
+        sources.extend(self.lanes.to_poll().map(|(at, fd, flags)| (Source::Lane(at), fd, flags)));
         sources
     }
 
     /// Does what is due, and returns the time until more is.
     fn next_deadline(&mut self) -> PollTimeout {
-        if self.is_ticking {
-            self.tick();
-        }
-        let tick = self.is_ticking.then_some(TICK);
+        let tick = self.lanes.tick().then_some(TICK);
         let beat = self.pulse.beat(Instant::now());
         let Some(left) = tick.into_iter().chain(beat).min() else { return PollTimeout::NONE };
         // Rounded up: waking a moment too early would mean a busy moment.
         PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
-    }
-
-    /// Sends the chunks that lanes held back. Goes on until none has held any since the last tick.
-    fn tick(&mut self) {
-        self.is_ticking = false;
-        for watched in &mut self.lanes {
-            if watched.lane.gate().tick() {
-                watched.wants_flush = !watched.lane.flush_now();
-                // Where the router's buffer is full, its reading is the next event and not the clock.
-                self.is_ticking |= !watched.wants_flush;
-            }
-        }
     }
 
     /// Handles one event.
@@ -267,12 +238,12 @@ impl Steward {
             }
             Source::Bell => {
                 self.bell.silence();
-                self.is_ticking = true;
+                self.lanes.start_ticking();
             }
             Source::Listener => self.accept(),
             Source::Newcomer(at) => self.greet(at),
             Source::Control(at) => self.obey(at),
-            Source::Lane(at) => self.look_after(at, flags),
+            Source::Lane(at) => self.lanes.look_after(at, flags),
         }
         Ok(None)
     }
@@ -313,7 +284,7 @@ impl Steward {
                 Ok((stream, early)) => {
                     socket::widen(&stream);
                     let lane = Arc::new(Lane::new(lane, stream, early));
-                    self.lanes.push(Watched { lane: Arc::clone(&lane), wants_flush: false });
+                    self.lanes.push(Arc::clone(&lane));
                     self.queue.push(lane);
                 }
                 Err(error) => warn!(lane, %error, "lane cannot be used"),
@@ -326,13 +297,10 @@ impl Steward {
         loop {
             match self.controls[at].next() {
                 Next::Message(ToWorker::Revoke { lane, upto }) => {
-                    // Names are a router's own: after a new router connected, the latest lane is meant.
-                    let watched = self.lanes.iter_mut().rev().find(|watched| watched.lane.id() == lane);
                     // A lane that was closed has no news: its requests ended with it.
-                    let Some(watched) = watched else { continue };
-                    let first = watched.lane.gate().revoke(upto);
-                    watched.wants_flush = !watched.lane.flush_now();
-                    self.controls[at].send(&FromWorker::Revoked { lane, first });
+                    if let Some(revoked) = self.lanes.revoke(lane, upto) {
+                        self.controls[at].send(&revoked);
+                    }
                 }
                 Next::Message(ToWorker::Drain) => self.drain(),
                 Next::Nothing => return,
@@ -345,19 +313,6 @@ impl Steward {
         }
     }
 
-    fn look_after(&mut self, at: usize, flags: PollFlags) {
-        let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL | rdhup();
-        if flags.intersects(gone) {
-            let watched = self.lanes.swap_remove(at);
-            debug!(lane = watched.lane.id(), "lane hung up");
-            watched.lane.gate().hang_up();
-        } else {
-            let watched = &mut self.lanes[at];
-            watched.wants_flush = !watched.lane.flush_now();
-            self.is_ticking |= !watched.wants_flush;
-        }
-    }
-
     /// No request starts from now on; the router learns which ones did not.
     fn drain(&mut self) {
         if std::mem::replace(&mut self.is_draining, true) {
@@ -365,14 +320,10 @@ impl Steward {
         }
         info!("worker drains");
         self.newcomers.clear();
-        for watched in &mut self.lanes {
-            let lane = &watched.lane;
-            let first = lane.gate().revoke(u64::MAX);
-            watched.wants_flush = !lane.flush_now();
+        for revoked in self.lanes.drain() {
             for control in &mut self.controls {
-                control.send(&FromWorker::Revoked { lane: lane.id(), first });
+                control.send(&revoked);
             }
-            lane.stop_reading();
         }
         self.queue.close();
     }
@@ -387,11 +338,6 @@ enum Phase {
 
 fn setup(what: &'static str) -> impl FnOnce(io::Error) -> WorkerError {
     move |source| WorkerError::Setup { what, source }
-}
-
-/// POLLRDHUP, which nix has no name for.
-fn rdhup() -> PollFlags {
-    PollFlags::from_bits_retain(nix::libc::POLLRDHUP)
 }
 
 /// What spawned tasks get to end after the apps are closed.

@@ -1,1 +1,0 @@
-//! The parts of the runtime are tested beside them; the whole of it in `tests/worker.rs`.
