@@ -15,7 +15,7 @@ const MAX_RESERVE: usize = 64;
 impl Value {
     /// Decodes a whole payload; strings and bytes become slices of it.
     ///
-    /// An item of one byte takes 40 as a `Value`: where a hostile peer's payload need not be owned, look
+    /// An item of one byte takes 72 as a `Value`: where a hostile peer's payload need not be owned, look
     /// at it through a [`ValueRef`](crate::ValueRef).
     ///
     /// # Errors

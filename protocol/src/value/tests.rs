@@ -166,3 +166,9 @@ fn lists_and_dicts_are_the_collections_they_wrap() {
     assert_eq!(dict["a"], Value::Int(2));
     assert_eq!(Value::from(dict).get("a"), Some(&Value::Int(2)));
 }
+
+/// What [`Value::decode`]'s page says of memory.
+#[test]
+fn a_value_takes_at_most_72_bytes() {
+    assert!(size_of::<Value>() <= 72, "{}", size_of::<Value>());
+}
