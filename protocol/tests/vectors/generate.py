@@ -5,7 +5,7 @@
     v/bin/python protocol/tests/vectors/generate.py
 
 The output is committed; run this again only to add vectors. Nothing in it depends on time, place or
-a random number, so a second run writes the same file.
+a random number, so a second run writes the same file; with --check it only compares.
 
 frames    what gunicorn sends: the whole frame in hex, and the value of its payload
 payloads  what gunicorn reads but never writes: the payload in hex, and the value it gets
@@ -20,6 +20,7 @@ A value is written as JSON where JSON has it (null, true, 1, "text", [...]), oth
 import importlib.metadata
 import json
 import pathlib
+import sys
 
 from gunicorn.dirty import errors
 from gunicorn.dirty.protocol import BinaryProtocol as P
@@ -258,13 +259,19 @@ def main():
                     for name, data in HEADERS.items()],
     }
     # One vector a line, so that a diff shows what changed.
-    with open(pathlib.Path(__file__).with_name("vectors.json"), "w", encoding="utf-8") as file:
-        file.write("{\n" + f'"made_by": {json.dumps(vectors.pop("made_by"))}')
-        for section, entries in vectors.items():
-            file.write(f',\n"{section}": [\n')
-            file.write(",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries))
-            file.write("\n]")
-        file.write("\n}\n")
+    text = "{\n" + f'"made_by": {json.dumps(vectors.pop("made_by"))}'
+    for section, entries in vectors.items():
+        lines = (json.dumps(entry, ensure_ascii=False) for entry in entries)
+        text += f',\n"{section}": [\n' + ",\n".join(lines) + "\n]"
+    text += "\n}\n"
+
+    path = pathlib.Path(__file__).with_name("vectors.json")
+    if "--check" not in sys.argv[1:]:
+        path.write_text(text, encoding="utf-8")
+    elif path.read_text(encoding="utf-8") != text:
+        raise SystemExit(f"{path} is not what gunicorn {version} writes; run this again without --check")
+    else:
+        print(f"{path.name}: {sum(map(len, vectors.values()))} vectors are as gunicorn {version} has them")
 
 
 if __name__ == "__main__":
