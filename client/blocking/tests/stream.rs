@@ -92,7 +92,7 @@ fn a_stream_that_falls_silent_or_takes_too_long_times_out() {
         }
     });
     let client = client(&arbiter);
-    let idle_limit = Duration::from_millis(50);
+    let idle_limit = Duration::from_millis(500);
     let mut silent = client.call("a:B", "c").idle_timeout(idle_limit).stream::<i64>();
     assert_eq!(silent.next().unwrap().unwrap(), 1);
     let error = silent.next().unwrap().unwrap_err();
