@@ -11,6 +11,10 @@
 //! thread and may block as long as it likes. What both touch, the lane's gate, is locked for moments
 //! only.
 //!
+//! A reply is held back only while another whole request has arrived behind it, a chunk only while chunks come within
+//! microseconds of each other; the steward sends what is held every millisecond, or when the router takes requests
+//! back. So one system call carries many small frames, and no frame waits for an action.
+//!
 //! States, by what is polled for:
 //!
 //! ```text

@@ -43,6 +43,8 @@ pub(super) struct Steward {
     lanes: WatchedLanes,
     queue: Arc<LaneQueue>,
     is_draining: bool,
+    /// Until when a listener that cannot be served is left alone.
+    accept_after: Option<Instant>,
 }
 
 /// What a polled descriptor belongs to.
@@ -91,6 +93,7 @@ impl Steward {
             lanes: WatchedLanes::default(),
             queue: Arc::default(),
             is_draining: false,
+            accept_after: None,
         })
     }
 
@@ -195,7 +198,7 @@ impl Steward {
         if let Phase::Starting = phase {
             return sources;
         }
-        if !self.is_draining {
+        if !self.is_draining && self.accept_after.is_none() {
             sources.push((Source::Listener, self.listener.as_fd(), input));
         }
         let and_output = |wanted, flags| if wanted { flags | PollFlags::POLLOUT } else { flags };
@@ -220,8 +223,11 @@ impl Steward {
     /// Does what is due, and returns the time until more is.
     fn next_deadline(&mut self) -> PollTimeout {
         let tick = self.lanes.tick().then_some(TICK);
-        let beat = self.pulse.beat(Instant::now());
-        let Some(left) = tick.into_iter().chain(beat).min() else { return PollTimeout::NONE };
+        let now = Instant::now();
+        let beat = self.pulse.beat(now);
+        self.accept_after = self.accept_after.filter(|after| *after > now);
+        let accept = self.accept_after.map(|after| after - now);
+        let Some(left) = tick.into_iter().chain(beat).chain(accept).min() else { return PollTimeout::NONE };
         // Rounded up: waking a moment too early would mean a busy moment.
         PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
     }
@@ -261,7 +267,12 @@ impl Steward {
                     self.greet(self.newcomers.len() - 1);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => return warn!(%error, "connection cannot be accepted"),
+                Err(error) => {
+                    // Most likely the app holds every descriptor there is. The connection stays in the queue, and
+                    // poll would report it again at once.
+                    self.accept_after = Some(Instant::now() + ACCEPT_PAUSE);
+                    return warn!(%error, "connection cannot be accepted");
+                }
             }
         }
     }
@@ -345,3 +356,6 @@ const RUNTIME_STOP: Duration = Duration::from_secs(1);
 
 /// How long a chunk is held back at most.
 const TICK: Duration = Duration::from_millis(1);
+
+/// How long a failing accept is left alone.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
