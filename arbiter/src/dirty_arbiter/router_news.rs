@@ -78,6 +78,11 @@ impl DirtyArbiter<'_> {
             ManageOp::Add => format!("there may be {to} workers at most"),
             ManageOp::Remove => format!("cannot decrease below {to} workers (required by app specs)"),
         });
+        let is_idle = |slot: u32| self.config.allocation.apps_of(slot).next().is_none();
+        let reason = reason.or_else(|| {
+            let in_vain = op == ManageOp::Add && changed > 0 && self.workers.pool().slots().any(is_idle);
+            in_vain.then(|| "every app is at its limit: there are workers that load none".to_owned())
+        });
         let total =
             self.workers.pool().workers().filter(|(_, state)| *state != WorkerState::Stopping).count();
         ManageReport {
