@@ -103,6 +103,13 @@ pub(super) fn own_type<T: 'static>(payload: &Bytes) -> Result<Option<T>, DecodeE
             reader.finish()?;
             *slot = Some(payload.slice_ref(bytes));
         }
+    } else if let Some(slot) = slot.downcast_mut::<Option<Vec<u8>>>() {
+        let mut reader = Reader::new(payload);
+        // Through serde it would be copied byte by byte.
+        if let Token::Bytes(bytes) = reader.token()? {
+            reader.finish()?;
+            *slot = Some(bytes.to_vec());
+        }
     } else if let Some(slot) = slot.downcast_mut::<Option<ByteString>>() {
         if let Value::Str(string) = Value::decode(payload.clone())? {
             *slot = Some(string);

@@ -208,6 +208,7 @@ fn the_last_of_a_structs_repeated_fields_wins() {
 #[test]
 fn a_vec_of_bytes_reads_bytes_and_lists() {
     assert_eq!(from_slice::<Vec<u8>>(b"\x10\0\0\0\x02\x01\xff").unwrap(), [1, 255]);
+    assert_eq!(from_bytes::<Vec<u8>>(Bytes::from_static(b"\x10\0\0\0\x02\x01\xff")).unwrap(), [1, 255]);
     assert_eq!(from_value::<Vec<u8>>(value!([1, 255])).unwrap(), [1, 255]);
 }
 
