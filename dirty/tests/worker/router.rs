@@ -1,5 +1,4 @@
 //! A worker in a thread, and a router played by hand.
-#![allow(unreachable_pub, clippy::unwrap_used, reason = "part of test programs")]
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
