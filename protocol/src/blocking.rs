@@ -54,6 +54,9 @@ struct Large {
 /// Bytes asked for in one read while frames are small.
 pub const READ_LEN: usize = 64 << 10;
 
+/// Kept memory serves payloads down to this fraction of its size.
+const MOST_SPARE: usize = 8;
+
 impl<R: Read> FrameReader<R> {
     /// A reader of frames with payloads of up to [`MAX_PAYLOAD_LEN`](crate::MAX_PAYLOAD_LEN).
     pub fn new(inner: R) -> Self {
@@ -75,6 +78,11 @@ impl<R: Read> FrameReader<R> {
     /// is lost to the frames.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.inner
+    }
+
+    /// Gives the memory back that is kept for the next large payload, as much as the last one took.
+    pub fn shrink(&mut self) {
+        self.kept = Bytes::new();
     }
 
     /// Whether the beginning of another frame, or all of it, was read already.
@@ -125,15 +133,24 @@ impl<R: Read> FrameReader<R> {
         }
         let header = self.decoder.take_pending()?;
         let len = header.payload_len as usize;
-        let mut memory = match std::mem::take(&mut self.kept).try_into_mut() {
-            Ok(memory) if memory.len() >= len => memory,
-            // Zeroed memory costs the peer's claim nothing: the kernel gives pages as they are written.
-            _ => BytesMut::zeroed(len),
-        };
+        let mut memory = self.memory_for(len);
         let filled = self.buf.len();
         memory[..filled].copy_from_slice(&self.buf);
         self.buf.clear();
         Some(Large { header, memory, filled })
+    }
+
+    /// Memory of at least `len` bytes, the kept one if it fits and no one else uses it.
+    fn memory_for(&mut self, len: usize) -> BytesMut {
+        // A payload pins all of its memory, so a much larger one waits for a payload of its size.
+        if (len..=len * MOST_SPARE).contains(&self.kept.len()) {
+            match std::mem::take(&mut self.kept).try_into_mut() {
+                Ok(memory) => return memory,
+                Err(in_use) => self.kept = in_use,
+            }
+        }
+        // Zeroed memory costs the peer's claim nothing: the kernel gives pages as they are written.
+        BytesMut::zeroed(len)
     }
 
     fn finish_large(&mut self, mut large: Large) -> Result<Frame, FrameError> {
@@ -148,8 +165,12 @@ impl<R: Read> FrameReader<R> {
                 }
             }
         }
-        self.kept = large.memory.freeze();
-        Ok(Frame { header: large.header, payload: self.kept.slice(..len) })
+        let memory = large.memory.freeze();
+        let payload = memory.slice(..len);
+        if memory.len() * MOST_SPARE >= self.kept.len() {
+            self.kept = memory;
+        }
+        Ok(Frame { header: large.header, payload })
     }
 }
 

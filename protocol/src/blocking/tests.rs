@@ -91,6 +91,23 @@ fn the_memory_of_a_large_payload_is_used_again() {
 }
 
 #[test]
+fn a_small_payload_does_not_pin_the_memory_of_a_large_one() {
+    let mut out = Segments::new();
+    for len in [2_000_000, 100_000, 2_000_000] {
+        encode_chunk(1, &Bytes::from(vec![7; len]), &mut out).unwrap();
+    }
+    let wire = out.into_contiguous();
+    let mut reader = FrameReader::new(&wire[..]);
+    let large = reader.next_frame().unwrap().unwrap().payload.as_ptr_range();
+    let small = reader.next_frame().unwrap().unwrap();
+    assert!(!large.contains(&small.payload.as_ptr()));
+    let again = reader.next_frame().unwrap().unwrap();
+    assert_eq!(again.payload.as_ptr(), large.start, "a small one in between does not lose it");
+    reader.shrink();
+    assert!(again.payload.is_unique());
+}
+
+#[test]
 fn frames_that_were_read_along_are_there_without_reading() {
     let mut out = Segments::new();
     encode_end(1, &mut out);
