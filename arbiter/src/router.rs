@@ -21,6 +21,7 @@ use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, LocalOptions};
 
 /// What a router is given.
@@ -81,11 +82,22 @@ pub(crate) enum RouterError {
 ///
 /// If the router can't begin, or can't go on.
 pub(crate) fn run(config: RouterConfig) -> Result<(), RouterError> {
-    let config = RouterConfig { dirty_timeout: config.dirty_timeout.filter(|limit| !limit.is_zero()), ..config };
+    let config =
+        RouterConfig { dirty_timeout: config.dirty_timeout.filter(|limit| !limit.is_zero()), ..config };
+    allow_many_connections();
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build_local(LocalOptions::default())
         .map_err(RouterError::Runtime)?;
     runtime.block_on(driver::serve(config))
+}
+
+/// Every client and lane is a descriptor: takes as many as the system grants. It is no error if that is few.
+fn allow_many_connections() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }

@@ -51,10 +51,10 @@ impl Failure {
                 let message = format!("No workers available for app: {app_path}: {limit} calls wait already");
                 no_workers(message, app_path).with_detail("reason", "queue_full")
             }
-            Failure::MemoryFull { limit } => {
-                ErrorPayload::dirty(format!("the calls that wait already hold {limit} bytes, no more are taken"))
-                    .with_detail("reason", "queue_full")
-            }
+            Failure::MemoryFull { limit } => ErrorPayload::dirty(format!(
+                "the calls that wait already hold {limit} bytes, no more are taken"
+            ))
+            .with_detail("reason", "queue_full"),
             Failure::ActionTimeout { limit } => timeout("Worker timeout".to_owned(), *limit),
             Failure::QueueTimeout { limit } => {
                 let seconds = limit.as_secs_f64();

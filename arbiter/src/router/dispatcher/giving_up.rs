@@ -103,7 +103,9 @@ impl Dispatcher {
             && lane.handed.back().is_some_and(&is_meant)
             && let Some(handed) = lane.pop_last()
         {
-            if lane.handed.is_empty() && std::mem::replace(&mut lane.phase, Phase::Running) == Phase::Uploading {
+            if lane.handed.is_empty()
+                && std::mem::replace(&mut lane.phase, Phase::Running) == Phase::Uploading
+            {
                 self.upload_count -= 1;
             }
             let pid = self.workers[lane.worker].as_ref().map_or(0, |worker| worker.pid);

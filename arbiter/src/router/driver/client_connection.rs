@@ -89,7 +89,7 @@ impl ClientConnection {
         let mut rest = &scratch[..len];
         let taken = shared.turn(|state, now| {
             loop {
-                match input.next(rest)? {
+                match Input::next(rest)? {
                     Next::Frame { header, payload, end } => {
                         hear(state, *client, header, payload, now)?;
                         rest = &rest[end..];
@@ -128,7 +128,13 @@ impl ClientConnection {
 }
 
 /// Takes a whole frame.
-fn hear(state: &mut State, client: ClientId, header: Header, payload: &[u8], now: Instant) -> Result<(), End> {
+fn hear(
+    state: &mut State,
+    client: ClientId,
+    header: Header,
+    payload: &[u8],
+    now: Instant,
+) -> Result<(), End> {
     let caller = Caller { client, request_id: header.request_id };
     match header.message_type {
         MessageType::Request => match peek_request(payload) {
@@ -189,7 +195,10 @@ fn hear_large(
             }
             Ok(PeekOutcome::NeedMore) if payload_start.len() < LARGE_LEN => return Ok(None),
             Ok(PeekOutcome::NeedMore) => ErrorPayload::protocol(
-                format!("REQUEST: no app_path within the first {LARGE_LEN} bytes of a payload of {} bytes", header.payload_len),
+                format!(
+                    "REQUEST: no app_path within the first {LARGE_LEN} bytes of a payload of {} bytes",
+                    header.payload_len
+                ),
                 &[],
             ),
             outcome => no_app_path(outcome.err(), payload_start),
@@ -206,7 +215,7 @@ fn hear_large(
         | MessageType::Link => return Err(not_for_us(header)),
     };
     state.send_error(caller, &error);
-    Ok(Some(Upload::refused(caller, header, payload_start.len())))
+    Ok(Some(Upload::refused(header, payload_start.len())))
 }
 
 fn not_for_us(header: Header) -> End {

@@ -33,7 +33,7 @@ async fn converse(shared: &Rc<Shared>, worker: WorkerId, socket: &str) -> io::Re
     while let Some(len) = input.fill(shared, SCRATCH_LEN).await? {
         let scratch = shared.scratch.borrow();
         let mut rest = &scratch[..len];
-        while let Next::Frame { header, payload, end } = input.next(rest).map_err(io::Error::other)? {
+        while let Next::Frame { header, payload, end } = Input::next(rest).map_err(io::Error::other)? {
             let frame = Frame { header, payload: bytes::Bytes::copy_from_slice(payload) };
             let FromWorker::Revoked { lane, first } = link::decode(&frame).map_err(io::Error::other)?;
             shared.turn(|state, now| state.dispatcher.revoked(LaneId::from_wire(lane), first, now));

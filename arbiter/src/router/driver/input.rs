@@ -20,8 +20,6 @@ pub(super) struct Input {
     socket: OwnedReadHalf,
     /// The beginning of a frame.
     kept: Vec<u8>,
-    /// Payloads beyond this many bytes are passed on as they arrive, unless they come whole.
-    whole_len: usize,
 }
 
 /// The next thing in the bytes that were read.
@@ -37,7 +35,7 @@ pub(super) enum Next<'a> {
 
 impl Input {
     pub(super) fn new(socket: OwnedReadHalf) -> Input {
-        Input { socket, kept: Vec::new(), whole_len: LARGE_LEN }
+        Input { socket, kept: Vec::new() }
     }
 
     /// Reads once, behind what was kept. Returns how many bytes at the start of the router's buffer are to be looked
@@ -46,7 +44,12 @@ impl Input {
         poll_fn(|cx| self.poll_fill(cx, shared, limit)).await
     }
 
-    fn poll_fill(&mut self, cx: &mut Context<'_>, shared: &Shared, limit: usize) -> Poll<io::Result<Option<usize>>> {
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &Shared,
+        limit: usize,
+    ) -> Poll<io::Result<Option<usize>>> {
         let mut scratch = shared.scratch.borrow_mut();
         let start = self.kept.len();
         let mut buf = ReadBuf::new(&mut scratch[start..limit.max(start + MIN_READ)]);
@@ -65,13 +68,13 @@ impl Input {
     /// # Errors
     ///
     /// If that is not a header.
-    pub(super) fn next<'a>(&self, bytes: &'a [u8]) -> Result<Next<'a>, HeaderError> {
+    pub(super) fn next(bytes: &[u8]) -> Result<Next<'_>, HeaderError> {
         let Some(header) = bytes.first_chunk() else { return Ok(Next::Nothing) };
         let header = Header::decode(header)?;
         let (len, payload) = (header.payload_len as usize, &bytes[HEADER_LEN..]);
         Ok(match payload.get(..len) {
             Some(payload) => Next::Frame { header, payload, end: HEADER_LEN + len },
-            None if len > self.whole_len => Next::Large { header, payload_start: payload },
+            None if len > LARGE_LEN => Next::Large { header, payload_start: payload },
             None => Next::Nothing,
         })
     }
@@ -129,8 +132,8 @@ impl Input {
     }
 }
 
-/// Payloads beyond this many bytes are passed on as they arrive.
-pub(super) const LARGE_LEN: usize = 64 << 10;
+/// Payloads beyond this many bytes are passed on as they arrive: 64 KiB, and what a call adds around them.
+pub(super) const LARGE_LEN: usize = (64 << 10) + 1024;
 
 /// How much is read of a client at once: a frame that is not large, and its neighbours.
 pub(super) const CLIENT_READ_LEN: usize = LARGE_LEN + MIN_READ;

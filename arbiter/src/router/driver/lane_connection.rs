@@ -109,7 +109,7 @@ impl LaneConnection {
         let mut rest = &scratch[..len];
         let step = shared.turn(|state, now| {
             loop {
-                match input.next(rest)? {
+                match Input::next(rest)? {
                     Next::Frame { header, payload, end } => {
                         if let Some(client) = hear(state, *lane, header, payload, now)? {
                             return Ok(Step::Pause(client));

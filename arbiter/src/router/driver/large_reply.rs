@@ -27,7 +27,7 @@ pub(super) struct LargeReply {
 
 enum Stage {
     /// On its way.
-    Passing(Rc<Outbox>, Pump),
+    Passing(Pump),
     /// Other frames to this client come first.
     Waiting(Rc<Outbox>),
     /// Nobody waits for it: read and dropped.
@@ -52,7 +52,7 @@ impl LargeReply {
             Some(outbox) => match outbox.try_exclusive() {
                 Some(exclusive) => {
                     let pump = Pump::start(exclusive, &header.encode(), payload_start, payload_len);
-                    Stage::Passing(outbox, pump)
+                    Stage::Passing(pump)
                 }
                 None => Stage::Waiting(outbox),
             },
@@ -73,13 +73,14 @@ impl LargeReply {
     pub(super) async fn run(self, shared: &Rc<Shared>, lane: LaneId, input: &mut Input) -> io::Result<()> {
         let payload_len = self.header.payload_len as usize;
         let pump = match self.stage {
-            Stage::Passing(_, pump) => Some(pump),
+            Stage::Passing(pump) => Some(pump),
             Stage::Waiting(client) => {
                 shared.turn(|state, _| state.dispatcher.lane_paused(lane));
                 let exclusive = client.exclusive().await;
                 shared.turn(|state, now| state.dispatcher.lane_resumed(lane, now));
                 let payload_start = input.take_kept();
-                let start = |exclusive| Pump::start(exclusive, &self.header.encode(), &payload_start, payload_len);
+                let start =
+                    |exclusive| Pump::start(exclusive, &self.header.encode(), &payload_start, payload_len);
                 exclusive.ok().map(start)
             }
             Stage::Unwanted => None,

@@ -129,10 +129,6 @@ impl Outbox {
         }
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.get()
-    }
-
     /// Waits until the connection is closed from this side.
     pub(super) async fn closed(&self) {
         while !self.closed.get() {
@@ -180,11 +176,8 @@ impl Outbox {
     fn send_through(self: &Rc<Self>, header: &[u8], payload: &[u8]) {
         let mut waiting = self.waiting.borrow_mut();
         let before = waiting.bytes.len() - waiting.written;
-        let slices = [
-            IoSlice::new(&waiting.bytes[waiting.written..]),
-            IoSlice::new(header),
-            IoSlice::new(payload),
-        ];
+        let slices =
+            [IoSlice::new(&waiting.bytes[waiting.written..]), IoSlice::new(header), IoSlice::new(payload)];
         let mut taken = match self.socket.try_write_vectored(&slices) {
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,

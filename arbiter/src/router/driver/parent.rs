@@ -32,7 +32,7 @@ async fn converse(shared: &Rc<Shared>, input: &mut Input) -> io::Result<()> {
     while let Some(len) = input.fill(shared, SCRATCH_LEN).await? {
         let scratch = shared.scratch.borrow();
         let mut rest = &scratch[..len];
-        while let Next::Frame { header, payload, end } = input.next(rest).map_err(io::Error::other)? {
+        while let Next::Frame { header, payload, end } = Input::next(rest).map_err(io::Error::other)? {
             let frame = Frame { header, payload: bytes::Bytes::copy_from_slice(payload) };
             let message = link::decode(&frame).map_err(io::Error::other)?;
             if message == ToRouter::Stop {

@@ -198,7 +198,9 @@ impl State {
     pub(super) fn perform(&mut self, shared: &Rc<Shared>, action: Action) {
         match action {
             Action::OpenLane { lane, worker } => {
-                let Some(socket) = self.workers.get(&worker).map(|worker| worker.socket.clone()) else { return };
+                let Some(socket) = self.workers.get(&worker).map(|worker| worker.socket.clone()) else {
+                    return;
+                };
                 let task = shared.spawn(lane_connection::run(shared.clone(), lane, socket));
                 self.lanes.insert(lane, Lane { outbox: None, task });
             }

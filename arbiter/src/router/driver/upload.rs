@@ -16,7 +16,6 @@ use crate::router::dispatcher::{Admission, Caller, LaneId, Payload, Request};
 
 /// A large request of which the beginning was read.
 pub(super) struct Upload {
-    caller: Caller,
     payload_len: usize,
     /// How much of the payload was read.
     read: usize,
@@ -69,12 +68,12 @@ impl Upload {
                 Stage::Refused
             }
         };
-        Upload { caller, payload_len, read: payload_start.len(), stage }
+        Upload { payload_len, read: payload_start.len(), stage }
     }
 
     /// Nothing of the payload is wanted: it was answered with an error.
-    pub(super) fn refused(caller: Caller, header: Header, read: usize) -> Upload {
-        Upload { caller, payload_len: header.payload_len as usize, read, stage: Stage::Refused }
+    pub(super) fn refused(header: Header, read: usize) -> Upload {
+        Upload { payload_len: header.payload_len as usize, read, stage: Stage::Refused }
     }
 
     /// Whether the payload's beginning is still to be sent.
@@ -87,7 +86,12 @@ impl Upload {
     /// # Errors
     ///
     /// If the client is gone.
-    pub(super) async fn run(self, shared: &Rc<Shared>, input: &mut Input, client: &Rc<Outbox>) -> io::Result<()> {
+    pub(super) async fn run(
+        self,
+        shared: &Rc<Shared>,
+        input: &mut Input,
+        client: &Rc<Outbox>,
+    ) -> io::Result<()> {
         let unread = self.payload_len - self.read;
         let (lane, pump) = match self.stage {
             Stage::Passing(lane, pump) => (lane, pump),

@@ -20,7 +20,10 @@ fn the_death_of_a_worker_fails_its_call_with_the_cause_and_the_next_takes_who_wa
     let id = worker.die();
     rig.gone(id, "was killed by SIGKILL");
     let error = client.error(1);
-    assert_eq!((&error.error_type, &*error.message), (&ErrorType::Worker, "Worker 1001 was killed by SIGKILL"));
+    assert_eq!(
+        (&error.error_type, &*error.message),
+        (&ErrorType::Worker, "Worker 1001 was killed by SIGKILL")
+    );
     assert_eq!(error.worker_id(), Some(&Value::Int(1001)));
     let mut next = rig.worker(1);
     next.lane().echo();

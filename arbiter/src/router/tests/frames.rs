@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gunmetal_protocol::{ErrorType, HEADER_LEN, ManageOp, MessageType, Segments, Value};
 
-use super::rig::{Rig, request};
+use super::rig::{Peer, Rig, request};
 use crate::link::{self, FromRouter, ManageReport, ToRouter};
 
 #[test]
@@ -54,7 +54,9 @@ fn a_broken_payload_ends_its_request_only() {
     let mut rig = Rig::new();
     let mut worker = rig.worker(1);
     let mut client = rig.client();
-    for (request_id, payload) in [(1, &b"\xff"[..]), (2, b""), (3, b"\x21\x00\x00\x00\x00"), (4, b"\x21\x00\x00\x00\x09")] {
+    for (request_id, payload) in
+        [(1, &b"\xff"[..]), (2, b""), (3, b"\x21\x00\x00\x00\x00"), (4, b"\x21\x00\x00\x00\x09")]
+    {
         client.send_header(MessageType::Request, request_id, u32::try_from(payload.len()).unwrap());
         client.stream.write_all(payload).unwrap();
         assert_eq!(client.error(request_id).error_type, ErrorType::Protocol);
@@ -95,7 +97,8 @@ fn status_names_workers_apps_and_extensions() {
     assert_eq!(only.get("calls"), Some(&Value::Int(1)));
     assert_eq!(only.get("booted"), Some(&Value::Bool(true)));
     assert_eq!(status.get("worker_count"), Some(&Value::Int(1)));
-    let apps: Vec<_> = status.get("apps").unwrap().as_list().unwrap().iter().filter_map(Value::as_str).collect();
+    let apps: Vec<_> =
+        status.get("apps").unwrap().as_list().unwrap().iter().filter_map(Value::as_str).collect();
     assert_eq!(apps, ["a:A", "b:B", "off:Off"]);
     let extensions = status.get("extensions").unwrap().as_list().unwrap();
     assert_eq!(extensions.len(), 2);
@@ -108,12 +111,22 @@ fn manage_is_the_parents_business() {
     let mut frame = Segments::new();
     gunmetal_protocol::encode_manage(3, ManageOp::Remove, 2, &mut frame).unwrap();
     client.send(frame);
-    let FromRouter::Manage { token, op: link::ManageOp::Remove, count: 2 } = rig.heard() else { panic!("not asked") };
-    let report = ManageReport { changed: 1, reason: Some("one is needed".into()), total_workers: 1, target_workers: 1 };
+    let FromRouter::Manage { token, op: link::ManageOp::Remove, count: 2 } = rig.heard() else {
+        panic!("not asked")
+    };
+    let report = ManageReport {
+        changed: 1,
+        reason: Some("one is needed".into()),
+        total_workers: 1,
+        target_workers: 1,
+    };
     rig.tell(&ToRouter::ManageDone { token, outcome: Ok(report) });
     let result = client.result(3);
     assert_eq!(result.get("operation"), Some(&Value::from("remove")));
-    assert_eq!((result.get("requested"), result.get("removed")), (Some(&Value::Int(2)), Some(&Value::Int(1))));
+    assert_eq!(
+        (result.get("requested"), result.get("removed")),
+        (Some(&Value::Int(2)), Some(&Value::Int(1)))
+    );
 }
 
 #[test]
@@ -160,7 +173,11 @@ fn however_a_request_is_cut_it_arrives() {
         client.stream.write_all(&wire[cut..]).unwrap();
         worker.lane().echo();
         worker.lane().echo();
-        assert_eq!((client.result(1), client.result(2)), (Value::from("one"), Value::from("two")), "cut at {cut}");
+        assert_eq!(
+            (client.result(1), client.result(2)),
+            (Value::from("one"), Value::from("two")),
+            "cut at {cut}"
+        );
     }
 }
 
@@ -169,9 +186,9 @@ fn large_payloads_go_through_both_ways_unchanged() {
     let mut rig = Rig::new();
     let mut worker = rig.worker(1);
     for size in [65_000, 65_536, 70_000, 300_000, 5 << 20, (64 << 20) - 1000] {
-        let payload: bytes::Bytes = (0..size).map(|i: usize| (i * 7 % 251) as u8).collect::<Vec<u8>>().into();
+        let payload: bytes::Bytes = (0..=250_u8).cycle().take(size).collect::<Vec<u8>>().into();
         let mut client = rig.client();
-        let mut sender = crate::router::tests::rig::Peer::new(client.stream.try_clone().unwrap());
+        let mut sender = Peer::new(client.stream.try_clone().unwrap());
         let sent = payload.clone();
         let mut lane = worker.lanes.pop_front().unwrap();
         let (lane, result) = std::thread::scope(|scope| {
@@ -180,9 +197,10 @@ fn large_payloads_go_through_both_ways_unchanged() {
                 lane.peer.echo();
                 lane
             });
-            (lane.join(), client.result(3))
+            let result = client.result(3);
+            (lane.join().unwrap(), result)
         });
-        worker.lanes.push_back(lane.unwrap());
+        worker.lanes.push_back(lane);
         assert!(result == Value::from(payload), "changed at {size} bytes");
     }
 }

@@ -3,15 +3,14 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use gunmetal_dirty::link::{FromWorker, Hello, LaneReady, ToWorker};
 use gunmetal_protocol::{
-    Args, ErrorPayload, Frame, FrameDecoder, Header, MessageType, Segments, Value, decode_chunk, decode_result,
-    encode_chunk, encode_request, encode_response,
+    Args, ErrorPayload, Frame, FrameDecoder, Header, MessageType, Segments, Value, decode_chunk,
+    decode_result, encode_chunk, encode_request, encode_response,
 };
 use gunmetal_supervise::WorkerId;
 use tempfile::TempDir;
@@ -73,7 +72,7 @@ impl Rig {
             socket: socket.to_str().unwrap().to_owned(),
             threads,
         }));
-        let mut worker = Worker { id, socket, listener, control: None, lanes: VecDeque::new() };
+        let mut worker = Worker { id, listener, control: None, lanes: VecDeque::new() };
         while worker.control.is_none() || worker.lanes.len() < threads as usize {
             worker.accept();
         }
@@ -105,7 +104,6 @@ impl Drop for Rig {
 /// A scripted worker.
 pub(super) struct Worker {
     pub(super) id: WorkerId,
-    pub(super) socket: PathBuf,
     pub(super) listener: UnixListener,
     pub(super) control: Option<Peer>,
     pub(super) lanes: VecDeque<Lane>,

@@ -85,6 +85,89 @@ fn calls_per_second(client: &mut UnixStream, frame: &[u8], in_flight: usize, dur
     answered as f64 / begin.elapsed().as_secs_f64()
 }
 
+/// The same over two hops with nothing between: what the router is measured by.
+fn relay(from: UnixStream, to: UnixStream) {
+    for (mut from, mut to) in [(from.try_clone().unwrap(), to.try_clone().unwrap()), (to, from)] {
+        std::thread::spawn(move || {
+            let mut bytes = vec![0; 256 << 10];
+            while let Ok(len) = from.read(&mut bytes) {
+                if len == 0 || to.write_all(&bytes[..len]).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+fn widen(stream: &UnixStream) {
+    let _ = nix::sys::socket::setsockopt(stream, nix::sys::socket::sockopt::SndBuf, &(2 << 20));
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn speed_of_a_relay() {
+    for size in [64, 64 << 10, 1 << 20, 16 << 20] {
+        let pairs = [UnixStream::pair().unwrap(), UnixStream::pair().unwrap()];
+        let [(mut client, near), (far, worker)] = pairs;
+        for stream in [&client, &near, &far, &worker] {
+            widen(stream);
+        }
+        relay(near, far);
+        let answer = answer(Value::from(bytes::Bytes::from(vec![7; size])));
+        std::thread::spawn(|| serve(worker, answer));
+        let frame = request(1, "a:A", "echo", bytes::Bytes::from(vec![7; size])).into_contiguous();
+        for in_flight in [1, 16, 64] {
+            if size > 64 << 10 && in_flight > 1 {
+                continue;
+            }
+            let rate = calls_per_second(&mut client, &frame, in_flight, Duration::from_millis(1500));
+            println!("relay, {size} B, {in_flight:2} in flight: {rate:9.0}/s, {:.1} us each", 1e6 / rate);
+        }
+    }
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn speed_of_streams() {
+    for size in [16, 64 << 10] {
+        let mut rig = Rig::new();
+        let mut worker = rig.worker(1);
+        let mut client = rig.client();
+        client.call(1, "stream", 0);
+        worker.lane().request();
+        let mut chunk = Segments::new();
+        let data = Value::from(bytes::Bytes::from(vec![7; size]));
+        gunmetal_protocol::encode_chunk(1, &data, &mut chunk).unwrap();
+        let chunk = chunk.into_contiguous();
+        let count = (256 << 20) / (size + 400);
+        let mut lane = worker.lanes.pop_front().unwrap();
+        widen(&lane.peer.stream);
+        let begin = Instant::now();
+        let writer = std::thread::spawn(move || {
+            for _ in 0..count {
+                lane.peer.stream.write_all(&chunk).unwrap();
+            }
+            lane
+        });
+        let (mut bytes, mut received) = (vec![0; 1 << 20], 0);
+        let total = count * {
+            let mut chunk = Segments::new();
+            gunmetal_protocol::encode_chunk(1, &data, &mut chunk).unwrap();
+            chunk.len()
+        };
+        while received < total {
+            received += client.stream.read(&mut bytes).unwrap();
+        }
+        let seconds = begin.elapsed().as_secs_f64();
+        drop(writer.join().unwrap());
+        println!(
+            "stream of {size} B: {:.0} chunks/s, {:.0} MB/s",
+            count as f64 / seconds,
+            total as f64 / seconds / 1e6
+        );
+    }
+}
+
 #[test]
 #[ignore = "a measurement"]
 fn speed_of_calls() {
@@ -97,19 +180,22 @@ fn speed_of_calls() {
             lane.peer.stream.set_read_timeout(None).unwrap();
             let answer = answer(Value::from(bytes::Bytes::from(vec![7; size])));
             std::thread::spawn(move || {
-                let _ = nix::sys::socket::setsockopt(&lane.peer.stream, nix::sys::socket::sockopt::SndBuf, &(2 << 20));
+                widen(&lane.peer.stream);
                 serve(lane.peer.stream, answer)
             });
         }
         let frame = request(1, "a:A", "echo", bytes::Bytes::from(vec![7; size])).into_contiguous();
         let mut client = rig.client().stream;
-        let _ = nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::SndBuf, &(2 << 20));
+        widen(&client);
         for in_flight in [1, 16, 64] {
             if size > 64 << 10 && in_flight > 1 {
                 continue;
             }
             let rate = calls_per_second(&mut client, &frame, in_flight, Duration::from_millis(1500));
-            println!("{lanes} lanes, {size} B, {in_flight:2} in flight: {rate:9.0}/s, {:.1} us each", 1e6 / rate);
+            println!(
+                "{lanes} lanes, {size} B, {in_flight:2} in flight: {rate:9.0}/s, {:.1} us each",
+                1e6 / rate
+            );
         }
     }
 }

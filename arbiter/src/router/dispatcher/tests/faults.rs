@@ -104,7 +104,8 @@ fn a_stalled_lane_gives_back_what_waits_behind_in_order() {
     let other = bench.up(2, 1)[0];
     bench.dispatcher.lane_ready(other, bench.now);
     bench.actions();
-    let served: Vec<_> = (1..=4).map(|seq| bench.dispatcher.lane(other).unwrap().handed(seq).unwrap().call.caller).collect();
+    let served: Vec<_> =
+        (1..=4).map(|seq| bench.dispatcher.lane(other).unwrap().handed(seq).unwrap().call.caller).collect();
     assert_eq!(served, [102, 103, 104, 105].map(|id| Some(caller(id))));
 }
 
@@ -206,7 +207,8 @@ fn a_client_that_leaves_takes_all_its_calls_along_and_no_others() {
     // Callers 1 and 4 belong to client 1, as 2 and 5 to client 2.
     bench.dispatcher.client_gone(ClientId(1), bench.now);
     reopened(&bench.actions(), lanes[0]);
-    let waiting: Vec<_> = bench.dispatcher.apps[0].queue.iter().map(|call| call.caller.unwrap().request_id).collect();
+    let waiting: Vec<_> =
+        bench.dispatcher.apps[0].queue.iter().map(|call| call.caller.unwrap().request_id).collect();
     assert_eq!(waiting, [3, 5, 6]);
 }
 

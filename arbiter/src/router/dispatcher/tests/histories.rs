@@ -12,23 +12,50 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// One thing that happens. Numbers choose among what there is at that moment.
 #[derive(Debug, Clone)]
 enum Event {
-    Call { app: usize, action: usize },
+    Call {
+        app: usize,
+        action: usize,
+    },
     Upload,
     /// A lane answers its first call.
-    Answer { lane: usize },
-    Chunk { lane: usize },
-    Uploaded { lane: usize },
+    Answer {
+        lane: usize,
+    },
+    Chunk {
+        lane: usize,
+    },
+    Uploaded {
+        lane: usize,
+    },
     /// A worker answers a revocation: that many of the calls asked for had started.
-    Revoked { which: usize, started: usize },
-    Ready { lane: usize },
+    Revoked {
+        which: usize,
+        started: usize,
+    },
+    Ready {
+        lane: usize,
+    },
     /// The connection of a lane ends, with all that was handed written, or not.
-    LaneEnds { lane: usize, unwritten: u64 },
+    LaneEnds {
+        lane: usize,
+        unwritten: u64,
+    },
     WorkerUp,
-    WorkerStops { worker: usize },
-    WorkerDies { worker: usize },
-    Cancel { call: usize },
-    ClientLeaves { client: usize },
-    Pass { time: Duration },
+    WorkerStops {
+        worker: usize,
+    },
+    WorkerDies {
+        worker: usize,
+    },
+    Cancel {
+        call: usize,
+    },
+    ClientLeaves {
+        client: usize,
+    },
+    Pass {
+        time: Duration,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -141,7 +168,8 @@ impl World {
                 }
                 let (id, upto) = self.revocations.remove(which % self.revocations.len()).unwrap();
                 let Some(lane) = self.lanes.get_mut(&(id.index, id.serial)) else { return };
-                let not_started: Vec<_> = lane.handed.iter().skip(started).filter(|(seq, _)| *seq <= upto).copied().collect();
+                let not_started: Vec<_> =
+                    lane.handed.iter().skip(started).filter(|(seq, _)| *seq <= upto).copied().collect();
                 let first = not_started.first().map_or(upto + 1, |(seq, _)| *seq);
                 lane.handed.retain(|(seq, _)| *seq < first);
                 self.bench.dispatcher.revoked(id, first, now);
@@ -220,7 +248,9 @@ impl World {
             Admission::Queued => {
                 self.pending.insert(request_id, app);
             }
-            Admission::Refused(failure) => assert!(matches!(failure, Failure::QueueFull { .. }), "{failure:?}"),
+            Admission::Refused(failure) => {
+                assert!(matches!(failure, Failure::QueueFull { .. }), "{failure:?}")
+            }
         }
     }
 
@@ -230,9 +260,10 @@ impl World {
         assert!(self.pending.contains_key(&request_id), "call {request_id} is handed over after its outcome");
         let app = self.pending[&request_id];
         if self.left_queue.insert(request_id) {
-            let overtaken = self.pending.range(..request_id).find(|(other, other_app)| {
-                **other_app == app && !self.left_queue.contains(other)
-            });
+            let overtaken = self
+                .pending
+                .range(..request_id)
+                .find(|(other, other_app)| **other_app == app && !self.left_queue.contains(other));
             assert_eq!(overtaken, None, "call {request_id} overtook an older one");
         }
         let lane = self.lane(id);
@@ -291,17 +322,23 @@ impl World {
         let dispatcher = &self.bench.dispatcher;
         let queued: usize = dispatcher.apps.iter().flat_map(|app| &app.queue).map(Call::held_len).sum();
         assert_eq!(dispatcher.queued_bytes, queued);
-        let uploads = dispatcher.lanes.iter().flatten().filter(|lane| lane.phase == lane::Phase::Uploading).count();
+        let uploads =
+            dispatcher.lanes.iter().flatten().filter(|lane| lane.phase == lane::Phase::Uploading).count();
         assert_eq!(dispatcher.upload_count, uploads);
         for lane in dispatcher.lanes.iter().flatten() {
             assert!(lane.handed.len() <= MAX_HANDED);
             let booked: Duration = lane.handed.iter().filter_map(|handed| handed.expected).sum();
             assert_eq!(lane.booked, booked);
-            assert_eq!(lane.unbookable, lane.handed.iter().filter(|handed| handed.expected.is_none()).count());
+            assert_eq!(
+                lane.unbookable,
+                lane.handed.iter().filter(|handed| handed.expected.is_none()).count()
+            );
         }
         let held = dispatcher.apps.iter().flat_map(|app| &app.queue);
-        let handed = dispatcher.lanes.iter().flatten().flat_map(|lane| &lane.handed).map(|handed| &handed.call);
-        let known: Vec<_> = held.chain(handed).filter_map(|call| call.caller).map(|caller| caller.request_id).collect();
+        let handed =
+            dispatcher.lanes.iter().flatten().flat_map(|lane| &lane.handed).map(|handed| &handed.call);
+        let known: Vec<_> =
+            held.chain(handed).filter_map(|call| call.caller).map(|caller| caller.request_id).collect();
         let unique: BTreeSet<_> = known.iter().copied().collect();
         assert_eq!(known.len(), unique.len(), "a call is in two places: {known:?}");
         assert_eq!(unique, self.pending.keys().copied().collect(), "calls held against calls that wait");
