@@ -1,4 +1,58 @@
-//! Gunmetal runs the slow, heavy and dangerous work of a web service in supervised worker processes.
+//! Gunmetal runs the slow, heavy and dangerous work of a web service in supervised worker processes, and makes calling it
+//! feel like calling a function. It speaks the protocol of gunicorn's dirty arbiters.
+//!
+//! ```text
+//! master                 binds, forks, supervises; never touches a request
+//!  ├─ http worker × N    your server, with a client in it
+//!  └─ dirty arbiter      forks and watches the dirty workers
+//!      ├─ router         takes the calls, queues them per app, passes payloads through undecoded
+//!      └─ dirty worker   your apps, loaded once; `dirty_threads` calls at a time
+//! ```
+//!
+//! A program registers its apps and says what its HTTP workers do; [`Server::run`] makes the processes.
+//!
+//! ```no_run
+//! use gunmetal::dirty::prelude::*;
+//! use gunmetal::{HttpWorker, Server, args};
+//!
+//! struct Greeter;
+//!
+//! #[dirty_app(workers = 2)]
+//! impl Greeter {
+//!     fn init(_: &InitContext) -> Result<Self> {
+//!         Ok(Greeter) // once per worker: load the model here
+//!     }
+//!
+//!     #[action]
+//!     fn greet(&self, name: String, #[default = "Hello".into()] greeting: String) -> String {
+//!         format!("{greeting}, {name}!")
+//!     }
+//! }
+//!
+//! async fn serve(worker: HttpWorker) -> anyhow::Result<()> {
+//!     let client = worker.client()?;
+//!     let args = args!["World"; greeting = "Good day"];
+//!     let text: String = client.execute("hello:Greeter", "greet", args).await?;
+//!     // … serve `worker.tcp_listener()?` with axum, hyper, … until `worker.shutdown()`
+//!     Ok(())
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     Server::new().app::<Greeter>("hello:Greeter").http_async(serve).run()
+//! }
+//! ```
+//!
+//! # The life of a call
+//!
+//! [`client::Client::execute`] (or [`blocking::Client::execute`]) writes one frame to the dirty socket. The router reads
+//! the app's path from it, waits for a free lane of a worker that has the app, and passes the rest on as it came. A thread
+//! of that worker binds the arguments to the action ([`dirty::DirtyApp`]), runs it and writes the answer, which goes back
+//! the same way.
+//!
+//! # Settings
+//!
+//! The command line of the program, `GUNMETAL_…` variables and a TOML file, all under gunicorn's names; see [`Settings`]
+//! and `--help`.
 #![forbid(unsafe_code)]
 
 mod http;
@@ -22,7 +76,7 @@ pub mod dirty {
 /// The async client.
 pub mod client {
     pub use gunmetal_client::*;
-    pub use gunmetal_client_core::{CallError, ClientConfig};
+    pub use gunmetal_client_core::{CallError, ClientConfig, ConfigError, ManageReply, Status, WorkerStatus};
 }
 
 /// The blocking client.

@@ -1,6 +1,7 @@
 //! The builder of a service.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -227,6 +228,7 @@ fn dirty_config(settings: &Settings, registry: AppRegistry, socket: Option<PathB
 fn last_words(error: &(dyn std::error::Error + 'static), code: u8) -> ExitCode {
     let words = http::chain(error);
     let line: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    eprintln!("gunmetal: {}", line.join(" | "));
+    // Nobody is left to complain to if this fails.
+    let _ = writeln!(io::stderr(), "gunmetal: {}", line.join(" | "));
     ExitCode::from(code)
 }

@@ -23,9 +23,14 @@ struct Small {
 impl Small {
     /// Starts the service on a port of its own and waits until it answers.
     fn start(flags: &[&str]) -> Small {
+        Small::of("small", flags)
+    }
+
+    /// The same for another example that greets.
+    fn of(example: &str, flags: &[&str]) -> Small {
         let mut all = vec!["--bind", "127.0.0.1:0"];
         all.extend_from_slice(flags);
-        let service = Service::start("small", &all, &[]);
+        let service = Service::start(example, &all, &[]);
         let port = service.wait_for("the line with the port", || {
             let log = service.log();
             let line = log.iter().find(|line| line.contains("Listening at: http://"))?;
@@ -128,6 +133,20 @@ fn term_lets_a_request_in_flight_finish_and_leaves_nothing() {
     small.service.wait_for("the stop to begin", || logged(&small.service, "Handling signal: term"));
     worker.signal(SIGCONT);
     assert_eq!(waiting.join().unwrap(), "Good day, World!");
+    assert_eq!(small.ends_without_trace(&below), Some(0));
+}
+
+#[test]
+fn a_blocking_worker_serves_and_finishes_in_the_same_way() {
+    let small = Small::of("blocking", &["--workers", "2", "--dirty-workers", "1"]);
+    let below = small.service.descendants();
+    let worker = small.service.process("dirty worker");
+    worker.signal(SIGSTOP);
+    let waiting = request_in_flight(&small);
+    small.service.signal(SIGTERM);
+    small.service.wait_for("the stop to begin", || logged(&small.service, "Handling signal: term"));
+    worker.signal(SIGCONT);
+    assert_eq!(waiting.join().unwrap(), "Hello, World!");
     assert_eq!(small.ends_without_trace(&below), Some(0));
 }
 

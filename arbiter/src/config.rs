@@ -11,7 +11,7 @@ use crate::{Allocation, BindAddress};
 /// What the master runs.
 #[derive(Debug)]
 pub struct MasterConfig {
-    /// Where HTTP listeners are bound, in this order.
+    /// Where HTTP listeners are bound, in this order. None is a service that has no HTTP workers, now or later.
     pub bind: Vec<BindAddress>,
     /// HTTP worker processes.
     pub workers: u32,

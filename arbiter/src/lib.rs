@@ -1,4 +1,31 @@
-//! The processes of a gunmetal service: master, dirty arbiter, router.
+//! The processes of a gunmetal service: who forks whom, who watches whom, and who passes the calls on.
+//!
+//! ```text
+//! run_master ─ master              binds, forks, supervises: one thread, one poll loop
+//!               ├─ http worker     the body given to run_master, in a process of its own
+//!               └─ dirty arbiter   the same kind of loop, or run_dirty_only without a master
+//!                   ├─ router      tokio; the only process that touches a call on its way
+//!                   └─ dirty worker   gunmetal_dirty::worker::run
+//! ```
+//!
+//! Who forks has one thread and no tokio; who has threads is a leaf. Each parent is a loop around one pool machine
+//! ([`gunmetal_supervise::Pool`]) for each kind of child: `crew.rs` joins a pool with its processes, `master.rs` and
+//! `dirty_arbiter.rs` have two crews each. What a parent and its router say to each other is in [`link`].
+//!
+//! # The life of a process
+//!
+//! 1. The pool asks for it. The parent makes what the two share (readiness pipe, heartbeat, socket) and forks.
+//! 2. The child sheds everything that its role does not name, and says *ready*, or why not.
+//! 3. From ready on it is in service: the router connects to a dirty worker, an HTTP worker accepts.
+//! 4. It ends. The parent learns of it through a pidfd within a millisecond, and the pool decides what follows: at the
+//!    first boot a failed start ends the service, later it is tried again; a crash is answered by a replacement in the
+//!    same slot, with the same apps.
+//!
+//! # Where things are
+//!
+//! The dirty socket (`gunmetal-dirty-<pid>.sock`, mode 0600) and the run directory (`gunmetal-<pid>/`, mode 0700, with a
+//! directory of worker sockets for each dirty arbiter) lie in the temporary directory and go with the service. They are
+//! the master's, so that they survive a dirty arbiter; a dirty arbiter that survives its master removes them.
 #![forbid(unsafe_code)]
 
 mod allocation;

@@ -215,7 +215,7 @@ impl Master<'_> {
     }
 
     fn resize(&mut self, to: impl FnOnce(u32) -> u32) {
-        let Some(http) = &mut self.http else { return };
+        let Some(http) = self.http.as_mut().filter(|_| !self.config.bind.is_empty()) else { return };
         http.handle(Event::Resize(to(http.slot_count())));
     }
 

@@ -1,5 +1,7 @@
 //! Starts a real service for a test, looks at its processes, and leaves nothing behind.
 
+#![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of this module")]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
