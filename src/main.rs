@@ -48,7 +48,7 @@ struct Call {
     /// The action
     action: String,
     /// Arguments: JSON, or else text; @FILE for the bytes of a file; name=ARGUMENT by keyword
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     arguments: Vec<String>,
     /// Seconds to wait for the result
     #[arg(long, value_name = "SECONDS")]
@@ -64,7 +64,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("gunmetal: {error:#}");
-            if let Some(CallError::App { traceback: Some(traceback), .. }) = error.downcast_ref() {
+            // One line would be the message again.
+            if let Some(CallError::App { traceback: Some(traceback), .. }) = error.downcast_ref()
+                && traceback.trim().lines().count() > 1
+            {
                 eprintln!("{traceback}");
             }
             ExitCode::FAILURE

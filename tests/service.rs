@@ -325,6 +325,14 @@ fn settings_that_are_wrong_stop_the_start() {
         last.starts_with("gunmetal: environment variable GUNMETAL_WORKERS: workers = \"many\""),
         "{last}"
     );
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "workers = 2\ndirty_worker = 2\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let (code, last) = fails_to_start(&["--config", path], &[]);
+    assert_eq!(code, Some(1));
+    let expected =
+        format!("gunmetal: {path}:2: unknown setting \"dirty_worker\" (did you mean \"dirty_workers\"?)");
+    assert!(last.starts_with(&expected), "{last}");
     let (code, _) = fails_to_start(&["--no-such-flag"], &[]);
     assert_eq!(code, Some(2));
 }

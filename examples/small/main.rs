@@ -1,6 +1,6 @@
 //! A service with one dirty app: `cargo run --example small`, then `curl http://127.0.0.1:8000/World`.
 
-use axum::{Router, extract::Path, routing::get};
+use axum::{Router, extract::Path, http::StatusCode, routing::get};
 use gunmetal::dirty::prelude::*;
 use gunmetal::{HttpWorker, Server, args};
 
@@ -22,7 +22,8 @@ async fn serve(worker: HttpWorker) -> anyhow::Result<()> {
     let client = worker.client()?;
     let greet = async move |Path(name): Path<String>| {
         let args = args![name; greeting = "Good day"];
-        client.execute::<String>("hello:Greeter", "greet", args).await.map_err(|error| error.to_string())
+        let reply = client.execute::<String>("hello:Greeter", "greet", args).await;
+        reply.map_err(|error| (StatusCode::BAD_GATEWAY, error.to_string()))
     };
     let listener = tokio::net::TcpListener::from_std(worker.tcp_listener()?)?;
     let app = Router::new().route("/{name}", get(greet));
