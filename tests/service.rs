@@ -11,6 +11,9 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use gunmetal::Value;
+use gunmetal::blocking::Client;
+use gunmetal::client::{CallError, ClientConfig};
 use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGTTIN, SIGTTOU};
 use support::{PATIENCE, Process, Service};
 
@@ -202,6 +205,26 @@ fn an_http_worker_that_hangs_is_replaced() {
     worker.signal(SIGSTOP);
     small.service.wait_for("the hanging worker's end", || (!worker.is_alive()).then_some(()));
     small.greets_again();
+}
+
+#[test]
+fn calls_are_refused_at_once_while_no_worker_of_their_app_can_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let obstacle = directory.path().join("obstacle");
+    let environment = [("BENCH_INIT_FAIL_FILE", obstacle.to_str().unwrap())];
+    let service = Service::probe(&["--dirty-app", "bench_app:BenchApp"], &environment);
+    let client = Client::new(ClientConfig::new(service.socket()));
+    let noop = || client.execute::<Value>("bench_app:BenchApp", "noop", ());
+    service.wait_for("the first answer", || noop().ok());
+    fs::write(&obstacle, "").unwrap();
+    service.process("dirty worker").signal(SIGKILL);
+    let error = service.wait_for("the refusal", || match noop() {
+        Err(CallError::NoWorkersAvailable { message, .. }) => Some(message),
+        Ok(_) | Err(_) => None,
+    });
+    assert!(error.contains("init told to fail"), "{error}");
+    fs::remove_file(&obstacle).unwrap();
+    service.wait_for("the next attempt", || noop().ok());
 }
 
 #[test]
