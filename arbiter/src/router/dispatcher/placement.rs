@@ -57,6 +57,9 @@ impl Dispatcher {
 
     /// Hands over waiting calls, the oldest of all apps first, until none can be placed.
     fn place_waiting(&mut self, now: Instant) {
+        if self.apps.iter().all(|app| app.queue.is_empty()) {
+            return;
+        }
         let mut stuck = vec![false; self.apps.len()];
         while let Some(app) = self.oldest_waiting(&stuck) {
             let Some(lane) = self.lane_for_first(app, now) else {

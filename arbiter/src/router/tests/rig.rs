@@ -37,7 +37,7 @@ impl Rig {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut config = RouterConfig::new(listener, theirs);
         configure(&mut config);
-        let router = std::thread::spawn(|| run(config));
+        let router = std::thread::Builder::new().name("router".to_owned()).spawn(|| run(config)).unwrap();
         let mut rig = Rig { dir, parent: Peer::new(ours), router: Some(router), workers: 0 };
         assert_eq!(rig.heard(), FromRouter::Ready);
         let apps = [("a:A", None), ("b:B", None), ("off:Off", Some(0))];

@@ -74,13 +74,10 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any.clone().prop_map(|worker| Event::WorkerDies { worker }),
         1 => any.clone().prop_map(|call| Event::Cancel { call }),
         1 => (0..3_usize).prop_map(|client| Event::ClientLeaves { client }),
-        8 => prop_oneof![0..300_u64, 0..5_000_u64, 0..4_000_000_u64].prop_map(|us| Event::Pass { time: us_(us) }),
+        8 => prop_oneof![0..300_u64, 0..5_000_u64, 0..4_000_000_u64].prop_map(|us| Event::Pass { time: super::us(us) }),
     ]
 }
 
-fn us_(us: u64) -> Duration {
-    Duration::from_micros(us)
-}
 
 /// The world around the dispatcher, as far as the dispatcher can know it.
 struct World {
@@ -346,8 +343,6 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     /// Every call has exactly one outcome, none is lost or in two places; calls of an app leave its queue in order; no
     /// lane gets more than its bound, nor anything while it is not ready or its worker is condemned.
     #[test]
