@@ -3,7 +3,6 @@
 
 #[path = "gallery_page/browser.rs"]
 mod browser;
-#[allow(dead_code, unreachable_pub, reason = "every test uses its own part of it")]
 mod support;
 
 use std::path::PathBuf;

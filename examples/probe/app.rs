@@ -12,7 +12,7 @@ use gunmetal::{Dict, Value, value};
 use crate::environment::Environment;
 
 /// One app that does a little of everything.
-pub struct BenchApp {
+pub(crate) struct BenchApp {
     count: AtomicU64,
     streams: Arc<Streams>,
     environment: Environment,
@@ -248,7 +248,7 @@ fn signed(count: &AtomicU64) -> i64 {
 macro_rules! same_actions {
     ($($(#[$doc:meta])* $name:ident { $($item:item)* })*) => {$(
         $(#[$doc])*
-        pub struct $name(BenchApp);
+        pub(crate) struct $name(BenchApp);
 
         impl DirtyApp for $name {
             $($item)*

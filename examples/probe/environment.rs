@@ -11,7 +11,7 @@ use std::time::Duration;
 use gunmetal::dirty::prelude::*;
 
 /// The variables, read once.
-pub struct Environment {
+pub(crate) struct Environment {
     init_delay: Option<String>,
     init_delay_file: Option<PathBuf>,
     init_fail_file: Option<PathBuf>,
@@ -19,7 +19,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    pub fn read() -> Environment {
+    pub(crate) fn read() -> Environment {
         let path = |name| env::var_os(name).map(PathBuf::from);
         Environment {
             init_delay: env::var("BENCH_INIT_DELAY").ok(),
@@ -30,7 +30,7 @@ impl Environment {
     }
 
     /// Sleeps for `BENCH_INIT_DELAY` seconds, or as many as the file says.
-    pub fn delay_init(&self) {
+    pub(crate) fn delay_init(&self) {
         let from_file = self.init_delay_file.as_ref().and_then(|path| fs::read_to_string(path).ok());
         let text = from_file.as_ref().or(self.init_delay.as_ref());
         if let Some(seconds) = text.and_then(|text| text.trim().parse().ok()) {
@@ -39,7 +39,7 @@ impl Environment {
     }
 
     /// Fails while the file `BENCH_INIT_FAIL_FILE` exists.
-    pub fn fail_init(&self) -> Result<()> {
+    pub(crate) fn fail_init(&self) -> Result<()> {
         match &self.init_fail_file {
             Some(path) if path.exists() => Err(ActionError::msg("init told to fail")),
             _ => Ok(()),
@@ -47,7 +47,7 @@ impl Environment {
     }
 
     /// Appends the process id to `BENCH_CLOSE_FILE`.
-    pub fn note_close(&self) {
+    pub(crate) fn note_close(&self) {
         let Some(path) = &self.close_file else { return };
         if let Ok(mut file) = OpenOptions::new().append(true).create(true).open(path) {
             let _ = writeln!(file, "{}", process::id());
