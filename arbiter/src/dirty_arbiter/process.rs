@@ -35,17 +35,24 @@ impl DirtySocket {
 
 /// Makes what outlives every dirty arbiter: the socket, known to all processes to come, and the run directory.
 pub(crate) fn prepare(config: &DirtyConfig) -> Result<(DirtySocket, RunDir), ServiceError> {
-    let failed =
-        |action| move |error: RunDirError| ServiceError::System { action, source: io::Error::other(error) };
     let path = config.socket_path().map_err(ServiceError::system("name the dirty socket"))?;
-    let run_dir = std::env::temp_dir().join(format!("gunmetal-{}", std::process::id()));
-    let run_dir = RunDir::create(run_dir).map_err(failed("make a run directory"))?;
+    // First, since it fails if another service with our pid, from another container, shares the directory: what it has
+    // in its run directory must not be taken for the remains of a crash.
     let socket = DirtySocket::bind(&path)?;
-    match environment::export_socket(&path) {
-        Ok(()) => Ok((socket, run_dir)),
+    let rest = || {
+        environment::export_socket(&path).map_err(|error| ServiceError::System {
+            action: "set variables",
+            source: io::Error::other(error),
+        })?;
+        RunDir::create(std::env::temp_dir().join(format!("gunmetal-{}", std::process::id()))).map_err(
+            |error| ServiceError::System { action: "make a run directory", source: io::Error::other(error) },
+        )
+    };
+    match rest() {
+        Ok(run_dir) => Ok((socket, run_dir)),
         Err(error) => {
             socket.remove_file();
-            Err(ServiceError::System { action: "set environment variables", source: io::Error::other(error) })
+            Err(error)
         }
     }
 }
