@@ -82,8 +82,8 @@ pub(crate) enum RouterError {
 ///
 /// If the router can't begin, or can't go on.
 pub(crate) fn run(config: RouterConfig) -> Result<(), RouterError> {
-    let config =
-        RouterConfig { dirty_timeout: config.dirty_timeout.filter(|limit| !limit.is_zero()), ..config };
+    let dirty_timeout = config.dirty_timeout.filter(|limit| !limit.is_zero() && *limit < FOR_EVER);
+    let config = RouterConfig { dirty_timeout, ..config };
     allow_many_connections();
     let runtime = Builder::new_current_thread()
         .enable_io()
@@ -92,6 +92,9 @@ pub(crate) fn run(config: RouterConfig) -> Result<(), RouterError> {
         .map_err(RouterError::Runtime)?;
     runtime.block_on(driver::serve(config))
 }
+
+/// Time limits from here on are none: a deadline that far away can't be told from any other.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Every client and lane is a descriptor: takes as many as the system grants. It is no error if that is few.
 fn allow_many_connections() {

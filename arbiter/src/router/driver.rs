@@ -81,10 +81,13 @@ pub(super) async fn serve(config: RouterConfig) -> Result<(), RouterError> {
     let outcome = shared.outcome.borrow_mut().take().unwrap_or(Ok(()));
     let outboxes = shared.state.borrow().all_outboxes();
     if outcome.is_ok() && shared.state.borrow().is_finished() {
-        for outbox in &outboxes {
-            // A client that doesn't read must not keep the service from ending.
-            let _ = tokio::time::timeout(LAST_WRITES, outbox.emptied()).await;
-        }
+        let last_writes = async {
+            for outbox in &outboxes {
+                outbox.emptied().await;
+            }
+        };
+        // A client that doesn't read must not keep the service from ending.
+        let _ = tokio::time::timeout(LAST_WRITES, last_writes).await;
     }
     for outbox in outboxes {
         outbox.close();

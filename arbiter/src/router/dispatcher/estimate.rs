@@ -16,7 +16,7 @@ impl Actions {
         if let Some(&index) = self.by_name.get(name) {
             return Some(index);
         }
-        if self.estimates.len() == MAX_ACTIONS {
+        if self.estimates.len() == MAX_ACTIONS || name.len() > MAX_NAME_LEN {
             return None;
         }
         self.by_name.insert(name.into(), self.estimates.len());
@@ -62,6 +62,9 @@ impl Estimate {
 /// would fill the router's memory. Actions beyond it are served like those not measured yet.
 const MAX_ACTIONS: usize = 1024;
 
+/// Actions with longer names, in bytes, are not measured, for the same reason.
+const MAX_NAME_LEN: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +94,7 @@ mod tests {
             assert!(actions.index(&name.to_string()).is_some());
         }
         assert_eq!(actions.index("one more"), None);
+        assert_eq!(Actions::default().index(&"x".repeat(10_000)), None);
         assert_eq!(actions.index("7"), Some(7));
         actions.served(None, Duration::from_secs(1));
         assert_eq!(actions.expected(None), None);

@@ -24,7 +24,7 @@ pub(super) async fn run(shared: Rc<Shared>, lane: LaneId, socket: Rc<str>) {
             if let Err(error) = connection.converse().await {
                 debug!(lane = lane.to_wire(), %error, "lane ended");
             }
-            connection.outbox.written() - connection.hello_len
+            connection.outbox.written().saturating_sub(connection.hello_len)
         }
         Err(error) => {
             warn!(lane = lane.to_wire(), %error, socket = &*socket, "cannot connect to a worker");

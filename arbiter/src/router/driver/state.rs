@@ -48,6 +48,8 @@ struct Lane {
 struct Worker {
     socket: Rc<str>,
     control: Option<Rc<Outbox>>,
+    /// What it is to be told once the control connection is there.
+    untold: Vec<ToWorker>,
     task: AbortHandle,
 }
 
@@ -158,7 +160,7 @@ impl State {
     pub(super) fn add_worker(&mut self, shared: &Rc<Shared>, up: &WorkerUp) {
         let socket: Rc<str> = up.socket.as_str().into();
         let task = shared.spawn(control_connection::run(shared.clone(), up.worker, socket.clone()));
-        self.workers.insert(up.worker, Worker { socket, control: None, task });
+        self.workers.insert(up.worker, Worker { socket, control: None, untold: Vec::new(), task });
     }
 
     pub(super) fn remove_worker(&mut self, worker: WorkerId) {
@@ -172,6 +174,9 @@ impl State {
 
     pub(super) fn control_connected(&mut self, worker: WorkerId, outbox: Rc<Outbox>) {
         if let Some(worker) = self.workers.get_mut(&worker) {
+            for message in worker.untold.drain(..) {
+                send_link(&mut self.to_flush, &outbox, &message);
+            }
             worker.control = Some(outbox);
         }
     }
@@ -227,9 +232,14 @@ impl State {
                 }
             }
             Action::Revoke { lane, worker, upto } => {
-                if let Some(control) = self.workers.get(&worker).and_then(|worker| worker.control.as_ref()) {
-                    debug!(%worker, upto, "calls are taken back from a lane");
-                    send_link(&mut self.to_flush, control, &ToWorker::Revoke { lane: lane.to_wire(), upto });
+                debug!(%worker, upto, "calls are taken back from a lane");
+                let message = ToWorker::Revoke { lane: lane.to_wire(), upto };
+                match self.workers.get_mut(&worker) {
+                    Some(Worker { control: Some(control), .. }) => {
+                        send_link(&mut self.to_flush, control, &message);
+                    }
+                    Some(worker) => worker.untold.push(message),
+                    None => {}
                 }
             }
             Action::Fail { caller, failure } => {

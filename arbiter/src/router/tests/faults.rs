@@ -113,7 +113,7 @@ fn a_cancelled_call_ends_and_its_connection_lives() {
 #[test]
 fn calls_behind_one_that_takes_long_are_served_by_another_worker() {
     let mut rig = Rig::new();
-    let mut worker = rig.worker(1);
+    let mut worker = rig.worker_with_control(1);
     let mut client = rig.client();
     for warm_up in 0..50 {
         client.call(warm_up, "echo", "x");

@@ -58,8 +58,16 @@ impl Rig {
         Peer::new(UnixStream::connect(self.dir.path().join("clients")).unwrap())
     }
 
-    /// A worker with `threads` lanes, all of them ready.
+    /// A worker with `threads` lanes, all of them ready. Asked to give calls back, it says that all have started.
     pub(super) fn worker(&mut self, threads: u32) -> Worker {
+        let mut worker = self.worker_with_control(threads);
+        let control = worker.control.take().unwrap();
+        std::thread::spawn(|| give_nothing_back(control));
+        worker
+    }
+
+    /// The same, but the test answers on the control connection.
+    pub(super) fn worker_with_control(&mut self, threads: u32) -> Worker {
         self.workers += 1;
         let id = WorkerId { slot: self.workers, generation: 1 };
         let socket = self.dir.path().join(format!("worker-{id}"));
@@ -280,6 +288,18 @@ pub(super) fn request(request_id: u64, app: &str, action: &str, argument: impl I
     args.positional.push(argument.into());
     encode_request(request_id, app, action, &args, &mut frame).unwrap();
     frame
+}
+
+/// Serves a control connection to its end.
+fn give_nothing_back(mut control: Peer) {
+    control.stream.set_read_timeout(None).unwrap();
+    while let Ok(Some(frame)) = control.try_frame() {
+        let ToWorker::Revoke { lane, upto } = link::decode(&frame).unwrap() else { return };
+        let answer = link::encode(&FromWorker::Revoked { lane, first: upto + 1 }).unwrap();
+        if control.stream.write_all(&answer).is_err() {
+            return;
+        }
+    }
 }
 
 /// How long a test waits for what must come.

@@ -5,11 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use gunmetal_dirty::link::{FromWorker, ToWorker};
 use gunmetal_protocol::{FrameDecoder, HEADER_LEN, Header, MessageType, Segments, Value, encode_response};
 
-use super::rig::{Peer, Rig, request};
-use crate::link;
+use super::rig::{Rig, request};
 
 /// Answers every request of a lane with the same bytes; as a lane thread does, it holds answers back while it has more
 /// requests.
@@ -48,16 +46,6 @@ fn answer(result: Value) -> Vec<u8> {
     let mut frame = Segments::new();
     encode_response(0, &result, &mut frame).unwrap();
     frame.into_contiguous()[HEADER_LEN..].to_vec()
-}
-
-/// Answers every revocation that all has started.
-fn give_nothing_back(mut control: Peer) {
-    control.stream.set_read_timeout(None).unwrap();
-    while let Ok(Some(frame)) = control.try_frame() {
-        let ToWorker::Revoke { lane, upto } = link::decode(&frame).unwrap() else { return };
-        let answer = link::encode(&FromWorker::Revoked { lane, first: upto + 1 }).unwrap();
-        control.stream.write_all(&answer).unwrap();
-    }
 }
 
 /// Calls per second with `in_flight` calls of one connection.
@@ -195,8 +183,6 @@ fn speed_of_calls() {
     for (lanes, size) in [(1, 64), (2, 64), (1, 64 << 10), (1, 1 << 20), (1, 16 << 20)] {
         let mut rig = Rig::new();
         let mut worker = rig.worker(lanes);
-        let control = worker.control.take().unwrap();
-        std::thread::spawn(|| give_nothing_back(control));
         for lane in worker.lanes.drain(..) {
             lane.peer.stream.set_read_timeout(None).unwrap();
             let answer = answer(Value::from(bytes::Bytes::from(vec![7; size])));

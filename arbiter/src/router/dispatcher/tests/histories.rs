@@ -78,7 +78,6 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-
 /// The world around the dispatcher, as far as the dispatcher can know it.
 struct World {
     bench: Bench,
