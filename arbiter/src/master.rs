@@ -12,8 +12,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
-    Action, Event, Pid, Poller, PoolConfig, RunDir, Signal, Signals, StartupFailure, StopMode, reap_orphans,
-    set_title,
+    Action, Event, Pid, Poller, PoolConfig, RunDir, Signal, Signals, StartupFailure, StopMode, adopt_orphans,
+    reap_orphans, set_title,
 };
 
 use crate::crew::{Crew, Heartbeats, Watch, restarts};
@@ -33,6 +33,7 @@ use crate::{DirtyConfig, MasterConfig, ServiceError, report};
 pub fn run_master(config: MasterConfig, http: &dyn Fn(HttpProcess) -> i32) -> Result<(), ServiceError> {
     set_title("gunmetal: master");
     let signals = Signals::block(SIGNALS).map_err(ServiceError::system("collect signals"))?;
+    adopt_orphans().map_err(ServiceError::system("adopt orphans"))?;
     tracing::info!("Starting gunmetal {}", env!("CARGO_PKG_VERSION"));
     let listeners = bind_all(&config)?;
     let dirty = match config.dirty {
@@ -219,7 +220,7 @@ impl Master<'_> {
         http.handle(Event::Resize(to(http.slot_count())));
     }
 
-    /// As pid 1 of a container we inherit the orphans of others.
+    /// The children of a killed dirty arbiter, and as pid 1 of a container everybody's orphans.
     fn reap_strangers(&mut self) {
         let own: Vec<Pid> = self.crews().flat_map(|crew| crew.pids()).collect();
         for (pid, status) in reap_orphans(|pid| own.contains(&pid)) {

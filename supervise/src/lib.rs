@@ -137,7 +137,7 @@ pub use heartbeat::Heartbeat;
 pub use memory::keep_large_buffers;
 pub use nix::sys::signal::Signal;
 pub use nix::unistd::Pid;
-pub use orphans::reap_orphans;
+pub use orphans::{adopt_orphans, reap_orphans};
 pub use poller::Poller;
 pub use pool::{
     APP_LOAD_FAILED, Action, Departure, Event, Pool, PoolConfig, STARTUP_FAILED, StartupFailure, StopMode,

@@ -1,11 +1,26 @@
 //! Children that nobody forked here.
 
+use std::io;
+
 use nix::errno::Errno;
+use nix::sys::prctl::set_child_subreaper;
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::Pid;
 
 use crate::ExitStatus;
 use crate::fork::ended;
+
+/// Makes this process the parent of descendants whose own parent ends before them, see PR_SET_CHILD_SUBREAPER(2const).
+///
+/// So a master sees the children of a killed dirty arbiter end, and reaps them, where pid 1 might leave them as zombies.
+/// It is not inherited by children.
+///
+/// # Errors
+///
+/// What the system says; Linux before 3.4 does not have it.
+pub fn adopt_orphans() -> io::Result<()> {
+    Ok(set_child_subreaper(true)?)
+}
 
 /// Reaps processes that have ended and that this process did not fork: as pid 1 of a container, or as a subreaper,
 /// it inherits the orphans of others.

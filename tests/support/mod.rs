@@ -159,6 +159,11 @@ impl Process {
         state(self.pid).is_some_and(|state| state != 'Z')
     }
 
+    /// Whether it has ended and its parent has taken note: not even a zombie is left.
+    pub fn is_reaped(&self) -> bool {
+        state(self.pid).is_none()
+    }
+
     /// Sends it `signal`.
     pub fn signal(&self, signal: i32) {
         kill(self.pid, signal);
