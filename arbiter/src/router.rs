@@ -38,12 +38,14 @@ pub(crate) struct RouterConfig {
     pub(crate) queue_limit: usize,
     /// How many payload bytes may wait for all apps together.
     pub(crate) queued_bytes_limit: usize,
+    /// How long a call may be expected to wait for others that were handed to the same lane before it.
+    pub(crate) max_wait: Duration,
     /// What STATUS calls this server: name and version.
     pub(crate) server: String,
 }
 
 impl RouterConfig {
-    /// A router with the default limits: no timeout, 10,000 calls, 256 MiB.
+    /// A router with the default limits: no timeout, 10,000 calls, 256 MiB, 200 us.
     #[must_use]
     pub(crate) fn new(listener: UnixListener, parent: UnixStream) -> RouterConfig {
         RouterConfig {
@@ -52,6 +54,7 @@ impl RouterConfig {
             dirty_timeout: None,
             queue_limit: 10_000,
             queued_bytes_limit: 256 << 20,
+            max_wait: Duration::from_micros(200),
             server: concat!("gunmetal ", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }

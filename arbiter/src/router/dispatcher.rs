@@ -51,6 +51,8 @@ pub(crate) struct Limits {
     pub(crate) queue_len: usize,
     /// How many payload bytes may wait in all queues together.
     pub(crate) queued_bytes: usize,
+    /// How long a short call may be expected to wait for those before it on its lane; also, what a short call is.
+    pub(crate) max_wait: Duration,
 }
 
 /// See the [module](self).

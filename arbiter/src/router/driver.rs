@@ -60,6 +60,7 @@ pub(super) async fn serve(config: RouterConfig) -> Result<(), RouterError> {
         dirty_timeout: config.dirty_timeout,
         queue_len: config.queue_limit,
         queued_bytes: config.queued_bytes_limit,
+        max_wait: config.max_wait,
     });
     let shared = Rc::new(Shared {
         state: RefCell::new(State::new(dispatcher, parent_outbox, config.server.clone())),

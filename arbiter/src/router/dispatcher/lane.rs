@@ -136,11 +136,11 @@ impl Lane {
     }
 
     /// How long one more short call is expected to wait here; `None` if it must not.
-    pub(crate) fn wait_behind(&self, now: Instant) -> Option<Duration> {
+    pub(crate) fn wait_behind(&self, max_wait: Duration, now: Instant) -> Option<Duration> {
         let open = self.state == LaneState::Open && self.phase == Phase::Running && self.unbookable == 0;
         // A call that has already run longer than a stall takes is not what the estimate said.
         let moving = now.saturating_duration_since(self.moved) < STALL;
-        (open && moving && self.handed.len() < MAX_HANDED && self.booked <= MAX_WAIT).then_some(self.booked)
+        (open && moving && self.handed.len() < MAX_HANDED && self.booked <= max_wait).then_some(self.booked)
     }
 
     /// Whether somebody waits for a call on this lane.
@@ -203,9 +203,6 @@ impl Lane {
         }
     }
 }
-
-/// How long a short call may be expected to wait for those before it on its lane.
-pub(crate) const MAX_WAIT: Duration = Duration::from_micros(200);
 
 /// How many calls a lane is handed at most, the running one included.
 pub(crate) const MAX_HANDED: usize = 64;

@@ -2,13 +2,13 @@
 //!
 //! An idle lane of any worker that holds the app comes first. If there is none, a *short* call may be handed to a busy
 //! lane behind others, where it is expected to wait least: one wake-up of the worker then serves many calls. Short means
-//! that the action's measured time is at most [`MAX_WAIT`]. An action that was not measured yet, or streams, or comes
+//! that the action's measured time is at most [`Limits::max_wait`](super::Limits). An action that was not measured yet, or streams, or comes
 //! with a payload beyond [`MAX_BATCHED_LEN`], is never put behind another call, nor another behind it.
 
 use std::time::{Duration, Instant};
 
 use super::call::{Body, Call};
-use super::lane::{LaneId, MAX_BATCHED_LEN, MAX_WAIT, Phase, STALL};
+use super::lane::{LaneId, MAX_BATCHED_LEN, Phase, STALL};
 use super::{Action, Dispatcher, Draining};
 
 impl Dispatcher {
@@ -96,7 +96,7 @@ impl Dispatcher {
         self.expected(self.apps[app].queue.front()?)?;
         let open = self.apps[app].lanes.iter().filter_map(|&index| {
             let lane = self.lanes[index].as_ref().filter(|lane| self.takes_work(lane.worker))?;
-            Some((lane.wait_behind(now)?, index))
+            Some((lane.wait_behind(self.limits.max_wait, now)?, index))
         });
         open.min().map(|(_, index)| index)
     }
@@ -105,9 +105,10 @@ impl Dispatcher {
     /// must be alone.
     fn expected(&self, call: &Call) -> Option<Duration> {
         match &call.body {
-            Body::Kept(payload) if payload.len() <= MAX_BATCHED_LEN => {
-                self.apps[call.app].actions.expected(call.action).filter(|&expected| expected <= MAX_WAIT)
-            }
+            Body::Kept(payload) if payload.len() <= MAX_BATCHED_LEN => self.apps[call.app]
+                .actions
+                .expected(call.action)
+                .filter(|&expected| expected <= self.limits.max_wait),
             Body::Kept(_) | Body::Passed { .. } | Body::Upload { .. } => None,
         }
     }

@@ -20,7 +20,7 @@ struct Bench {
 
 impl Bench {
     fn new(dirty_timeout: Option<Duration>) -> Bench {
-        Bench::with(Limits { dirty_timeout, queue_len: 10, queued_bytes: 1 << 20 })
+        Bench::with(Limits { dirty_timeout, queue_len: 10, queued_bytes: 1 << 20, max_wait: us(200) })
     }
 
     fn with(limits: Limits) -> Bench {

@@ -104,7 +104,12 @@ struct OpenLane {
 
 impl World {
     fn new() -> World {
-        let limits = Limits { dirty_timeout: Some(LIMIT), queue_len: 40, queued_bytes: 1 << 20 };
+        let limits = Limits {
+            dirty_timeout: Some(LIMIT),
+            queue_len: 40,
+            queued_bytes: 1 << 20,
+            max_wait: super::us(200),
+        };
         World {
             bench: Bench::with(limits),
             slots: 0,

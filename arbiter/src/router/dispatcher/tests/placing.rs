@@ -65,7 +65,8 @@ fn a_full_queue_answers_at_once() {
 
 #[test]
 fn all_queues_together_hold_a_bounded_number_of_bytes() {
-    let mut bench = Bench::with(Limits { dirty_timeout: None, queue_len: 10, queued_bytes: 1000 });
+    let mut bench =
+        Bench::with(Limits { dirty_timeout: None, queue_len: 10, queued_bytes: 1000, max_wait: us(200) });
     assert_eq!(bench.request(1, "a:A", "x", Payload::Whole(&[0; 600])), Admission::Queued);
     let full = Failure::MemoryFull { limit: 1000 };
     assert_eq!(bench.request(2, "b:B", "x", Payload::Whole(&[0; 600])), Admission::Refused(full));
@@ -101,7 +102,12 @@ fn short_calls_wait_behind_others_up_to_the_limit() {
 
 #[test]
 fn no_lane_is_handed_more_than_its_bound() {
-    let mut bench = Bench::with(Limits { dirty_timeout: None, queue_len: 1000, queued_bytes: 1 << 20 });
+    let mut bench = Bench::with(Limits {
+        dirty_timeout: None,
+        queue_len: 1000,
+        queued_bytes: 1 << 20,
+        max_wait: us(200),
+    });
     let lanes = bench.up(1, 1);
     bench.dispatcher.lane_ready(lanes[0], bench.now);
     bench.learn("short", Duration::ZERO);
