@@ -1,6 +1,6 @@
 //! Calls that succeed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gunmetal_protocol::Value;
 
@@ -67,4 +67,26 @@ fn short_calls_are_handed_over_together() {
     worker.lane().respond(first.0, first.1);
     worker.lane().respond(second.0, second.1);
     assert_eq!((client.result(100), client.result(101)), (Value::from(100), Value::from(101)));
+}
+
+#[test]
+fn an_idle_router_sleeps() {
+    let mut rig = Rig::with(|config| config.dirty_timeout = Some(Duration::from_secs(30)));
+    let mut worker = rig.worker(2);
+    let mut clients: Vec<_> = (0..20).map(|_| rig.client()).collect();
+    for client in &mut clients {
+        client.call(1, "echo", "x");
+        worker.lane().echo();
+        client.result(1);
+    }
+    // What is left of the last call may wake it once more; then nothing does.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let before = rig.sleep_count();
+        std::thread::sleep(Duration::from_millis(300));
+        if rig.sleep_count() == before {
+            break;
+        }
+        assert!(Instant::now() < deadline, "it never sleeps for 300 ms");
+    }
 }

@@ -23,6 +23,7 @@ pub(super) struct Rig {
     dir: TempDir,
     pub(super) parent: Peer,
     router: Option<JoinHandle<Result<(), RouterError>>>,
+    thread: nix::unistd::Pid,
     workers: u32,
 }
 
@@ -37,8 +38,14 @@ impl Rig {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut config = RouterConfig::new(listener, theirs);
         configure(&mut config);
-        let router = std::thread::Builder::new().name("router".to_owned()).spawn(|| run(config)).unwrap();
-        let mut rig = Rig { dir, parent: Peer::new(ours), router: Some(router), workers: 0 };
+        let (say_thread, thread) = std::sync::mpsc::channel();
+        let router = move || {
+            say_thread.send(nix::unistd::gettid()).unwrap();
+            run(config)
+        };
+        let router = std::thread::Builder::new().name("router".to_owned()).spawn(router).unwrap();
+        let thread = thread.recv().unwrap();
+        let mut rig = Rig { dir, parent: Peer::new(ours), router: Some(router), thread, workers: 0 };
         assert_eq!(rig.heard(), FromRouter::Ready);
         let apps = [("a:A", None), ("b:B", None), ("off:Off", Some(0))];
         let apps = apps.map(|(path, limit)| ConfiguredApp { path: path.to_owned(), limit });
@@ -89,6 +96,13 @@ impl Rig {
 
     pub(super) fn gone(&mut self, worker: WorkerId, cause: &str) {
         self.tell(&ToRouter::WorkerGone { worker, cause: cause.to_owned() });
+    }
+
+    /// How often the router's thread has gone to sleep.
+    pub(super) fn sleep_count(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/self/task/{}/status", self.thread)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.unwrap().trim().parse().unwrap()
     }
 
     /// Waits for the router to end.
