@@ -91,7 +91,7 @@ fn relay(from: UnixStream, to: UnixStream) {
 fn measure(what: &str, client: &mut UnixStream, frame: &[u8], in_flight: usize) {
     let (duration, before) = (Duration::from_millis(1500), router_time());
     let rate = calls_per_second(client, frame, in_flight, duration);
-    let busy = (router_time() - before).as_secs_f64() / (rate * duration.as_secs_f64()) * 1e6;
+    let busy = router_time().saturating_sub(before).as_secs_f64() / (rate * duration.as_secs_f64()) * 1e6;
     let each = 1e6 / rate;
     println!(
         "{what}, {in_flight:2} in flight: {rate:9.0}/s, {each:.1} us each, {busy:.2} us of the router's time"
@@ -170,7 +170,7 @@ fn speed_of_streams() {
             received += client.stream.read(&mut bytes).unwrap();
         }
         let seconds = begin.elapsed().as_secs_f64();
-        let busy = (router_time() - before).as_secs_f64() / count as f64 * 1e6;
+        let busy = router_time().saturating_sub(before).as_secs_f64() / count as f64 * 1e6;
         drop(writer.join().unwrap());
         let (rate, speed) = (count as f64 / seconds, total as f64 / seconds / 1e6);
         println!("stream of {size} B: {rate:.0} chunks/s, {speed:.0} MB/s, router busy {busy:.2} us a chunk");
