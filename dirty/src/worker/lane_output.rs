@@ -20,13 +20,15 @@ pub(super) struct LaneOutput<'a> {
     frame: Segments,
     /// Memory for the other half of a swap; empty in between.
     spare: Segments,
+    /// Replies held back.
+    held_count: u32,
     /// When the last chunk was sent.
     last_chunk: Option<Instant>,
 }
 
 impl<'a> LaneOutput<'a> {
     pub(super) fn new(lane: &'a Lane, bell: Bell, [frame, spare]: [Segments; 2]) -> Self {
-        Self { lane, bell, frame, spare, last_chunk: None }
+        Self { lane, bell, frame, spare, held_count: 0, last_chunk: None }
     }
 
     /// Gives the memory back.
@@ -52,7 +54,8 @@ impl<'a> LaneOutput<'a> {
     /// Hands the frame over. It is held back until [`flush`](Self::flush), unless there is much already.
     pub(super) fn send(&mut self) -> Result<(), Gone> {
         let held_len = self.lane.hold(&mut self.frame);
-        if held_len >= HOLD_LEN { self.flush() } else { Ok(()) }
+        self.held_count += 1;
+        if held_len >= HOLD_LEN || self.held_count == HOLD_COUNT { self.flush() } else { Ok(()) }
     }
 
     /// Hands the frame over as part of a stream: at once, unless chunks come so fast that a system call for each would
@@ -73,6 +76,7 @@ impl<'a> LaneOutput<'a> {
 
     /// Sends what is held back; waits while the router does not read.
     pub(super) fn flush(&mut self) -> Result<(), Gone> {
+        self.held_count = 0;
         self.lane.flush(&mut self.spare).map_err(|error| {
             debug!(lane = self.lane.id(), %error, "lane cannot be written");
             Gone
@@ -82,6 +86,10 @@ impl<'a> LaneOutput<'a> {
 
 /// Held back together at most, in bytes.
 const HOLD_LEN: usize = 64 << 10;
+
+/// Held back together at most, in replies. Measured: the router and the client then work on the first replies of a long
+/// batch while this thread works on the last, which doubles the rate of 64 calls in flight; 4 and 16 bring less.
+const HOLD_COUNT: u32 = 8;
 
 /// Chunks that follow each other within this are a burst: twice what sending one costs.
 const BURST_GAP: Duration = Duration::from_micros(5);
