@@ -24,7 +24,8 @@ mod state;
 /// is never held across an await or a system call. If the connection is quiet it writes the outbox
 /// at once: one system call and no other task involved. While others wait for replies too, the
 /// outbox is left to the driver, which runs after the callers that the last read has woken: one
-/// write carries what they all have to say.
+/// write carries what they all have to say. Of a long burst, every few callers one writes, so that
+/// the arbiter works on the first requests while the last are being made.
 #[derive(Debug)]
 pub(crate) struct SharedConnection {
     state: Mutex<State>,
@@ -133,7 +134,7 @@ impl SharedConnection {
         if alarm_moved {
             state.alarm = deadline;
         }
-        if is_quiet && state.turn == Turn::Free {
+        if (is_quiet || state.outbox_count >= WRITE_FROM) && state.turn == Turn::Free {
             let driver = if alarm_moved { state.driver.take() } else { None };
             self.write_as_caller(state);
             wake(driver);
@@ -326,6 +327,10 @@ fn wake(waker: Option<Waker>) {
         waker.wake();
     }
 }
+
+/// So many requests in the outbox are written by the caller of the last. Measured: twice the rate of 64
+/// calls in flight; 4 and 16 bring less.
+const WRITE_FROM: usize = 8;
 
 /// With this many calls waiting, the next one leaves writing to the driver. Measured: below it, going
 /// through the driver costs a multi-threaded runtime more than the writes that it saves.

@@ -15,6 +15,8 @@ pub(super) struct State {
     pub(super) table: CallTable<Answer>,
     /// Frames that nobody is writing yet.
     pub(super) outbox: Segments,
+    /// How many requests there are in the outbox.
+    pub(super) outbox_count: usize,
     /// Frames that a writer could not finish; they go before the outbox.
     pub(super) unfinished: Segments,
     /// An empty output, kept for its memory.
@@ -59,6 +61,7 @@ impl State {
         State {
             table: CallTable::new(),
             outbox: Segments::with_capacity(OUTBOX),
+            outbox_count: 0,
             unfinished: Segments::new(),
             spare: Segments::with_capacity(OUTBOX),
             queued: 0,
@@ -73,7 +76,7 @@ impl State {
         }
     }
 
-    /// Appends what `encode` writes to the outbox.
+    /// Appends the request that `encode` writes to the outbox.
     pub(super) fn put(
         &mut self,
         encode: impl FnOnce(&mut Segments) -> Result<(), CallError>,
@@ -81,12 +84,14 @@ impl State {
         let before = self.outbox.len();
         encode(&mut self.outbox)?;
         self.queued += (self.outbox.len() - before) as u64;
+        self.outbox_count += 1;
         Ok(())
     }
 
     /// The outbox, replaced by an empty one.
     pub(super) fn take_outbox(&mut self) -> Segments {
         let spare = mem::take(&mut self.spare);
+        self.outbox_count = 0;
         mem::replace(&mut self.outbox, spare)
     }
 
