@@ -83,3 +83,8 @@ pub mod client {
 pub mod blocking {
     pub use gunmetal_client_blocking::*;
 }
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
