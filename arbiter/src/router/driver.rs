@@ -11,6 +11,7 @@ mod control_connection;
 mod input;
 mod lane_connection;
 mod large_reply;
+mod linger;
 mod outbox;
 mod parent;
 mod pump;
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     /// When the timer will look at the dispatcher's deadlines.
     armed: Cell<Option<Instant>>,
     rearm: Notify,
+    /// A turn has moved several frames; see [`linger`].
+    busy: Notify,
     /// Why the router ends.
     outcome: RefCell<Option<Result<(), RouterError>>>,
     ended: Notify,
@@ -68,12 +71,14 @@ pub(super) async fn serve(config: RouterConfig) -> Result<(), RouterError> {
         spare: RefCell::default(),
         armed: Cell::new(None),
         rearm: Notify::new(),
+        busy: Notify::new(),
         outcome: RefCell::new(None),
         ended: Notify::new(),
         configured: Notify::new(),
         refusing: Notify::new(),
     });
     shared.spawn(timer::run(shared.clone()));
+    shared.spawn(linger::run(shared.clone()));
     shared.spawn(parent::run(shared.clone(), parent_input));
     shared.spawn(accept::run(shared.clone(), listener));
     shared.turn(|state, _| state.tell_parent(&crate::link::FromRouter::Ready));
@@ -111,7 +116,9 @@ impl Shared {
         while let Some(action) = state.dispatcher.poll_action() {
             state.perform(self, action);
         }
-        state.flush();
+        if state.flush() > 1 {
+            self.busy.notify_one();
+        }
         if state.is_finished() {
             self.end(Ok(()));
         }

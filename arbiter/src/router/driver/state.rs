@@ -26,6 +26,8 @@ pub(super) struct State {
     parent: Rc<Outbox>,
     /// Outboxes to be flushed at the end of the turn.
     to_flush: Vec<Rc<Outbox>>,
+    /// Calls and answers passed on since the last flush.
+    passed_on: u32,
     /// Clients that asked for more or fewer workers, by the token of the question.
     managing: HashMap<u64, (Caller, ManageOp, u32)>,
     last_token: u64,
@@ -69,6 +71,7 @@ impl State {
             workers: HashMap::new(),
             parent,
             to_flush: Vec::new(),
+            passed_on: 0,
             managing: HashMap::new(),
             last_token: 0,
             server,
@@ -118,6 +121,7 @@ impl State {
         let header = header(message_type, caller.request_id, payload.len());
         client.outbox.send(&header.encode(), payload);
         list(&mut self.to_flush, &client.outbox);
+        self.passed_on += 1;
     }
 
     /// Sends frames of our own making to a client.
@@ -153,6 +157,7 @@ impl State {
         let Some(Lane { outbox: Some(outbox), .. }) = self.lanes.get(&lane) else { return };
         outbox.send(&header(MessageType::Request, seq, payload.len()).encode(), payload);
         list(&mut self.to_flush, outbox);
+        self.passed_on += 1;
     }
 
     // Workers and the parent
@@ -222,6 +227,7 @@ impl State {
                 let Some(payload) = self.dispatcher.body(lane, seq) else { return };
                 outbox.send(&header(MessageType::Request, seq, payload.len()).encode(), payload);
                 list(&mut self.to_flush, outbox);
+                self.passed_on += 1;
             }
             Action::Grant { lane, seq, client } => {
                 let outbox = self.lanes.get(&lane).and_then(|lane| lane.outbox.clone());
@@ -262,11 +268,13 @@ impl State {
         }
     }
 
-    pub(super) fn flush(&mut self) {
+    /// Writes what the turn has to send, and says how many calls and answers it passed on.
+    pub(super) fn flush(&mut self) -> u32 {
         for outbox in self.to_flush.drain(..) {
             outbox.listed.set(false);
             outbox.flush();
         }
+        std::mem::take(&mut self.passed_on)
     }
 }
 
