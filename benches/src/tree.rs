@@ -23,7 +23,7 @@ impl Tree {
     /// The program cannot be started, or does not listen within ten seconds.
     pub fn start(program: &str, socket: PathBuf, environment: &[(&str, &str)]) -> Result<Self> {
         let mut command = Command::new(program);
-        command.args(["--dirty-only", "--dirty-socket"]).arg(&socket).args(["--log-level", "warning"]);
+        command.args(["--dirty-only", "--dirty-socket"]).arg(&socket).args(["--log-level", "error"]);
         command.envs(environment.iter().copied());
         let arbiter = Child::spawn(&mut command)?;
         let deadline = Instant::now() + Duration::from_secs(10);
