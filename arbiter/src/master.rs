@@ -126,6 +126,7 @@ impl Master<'_> {
                 }
             }
             self.crews().for_each(Crew::tick);
+            self.reap_strangers();
         }
     }
 
@@ -162,7 +163,8 @@ impl Master<'_> {
                 Signal::SIGHUP => self.reload(),
                 Signal::SIGTTIN => self.resize(|count| count.saturating_add(1)),
                 Signal::SIGTTOU => self.resize(|count| count.saturating_sub(1)),
-                Signal::SIGCHLD => self.reap_strangers(),
+                // Ours are told of by their pidfds, the others looked for after every wake-up.
+                Signal::SIGCHLD => {}
                 _ => tracing::info!("{} does nothing in this version", name(signal)),
             }
         }
@@ -220,7 +222,8 @@ impl Master<'_> {
         http.handle(Event::Resize(to(http.slot_count())));
     }
 
-    /// The children of a killed dirty arbiter, and as pid 1 of a container everybody's orphans.
+    /// The children of a killed dirty arbiter, and as pid 1 of a container everybody's orphans. Called once our own that
+    /// ended have been reaped: a stranger may stand behind one of them.
     fn reap_strangers(&mut self) {
         let own: Vec<Pid> = self.crews().flat_map(|crew| crew.pids()).collect();
         for (pid, status) in reap_orphans(|pid| own.contains(&pid)) {
