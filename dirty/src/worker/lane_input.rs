@@ -1,24 +1,23 @@
 //! The requests on a lane.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::net::UnixStream;
 
 use bytes::{Bytes, BytesMut};
-use gunmetal_protocol::{Frame, FrameDecoder, HeaderError};
+use gunmetal_protocol::{Frame, HEADER_LEN, Header, HeaderError};
 
-/// Takes requests off a lane connection.
+/// Takes requests off a lane connection, each a part of the memory it was read into.
 ///
-/// Small ones share a receive buffer. A large one goes into memory of its own that is kept for the next: faulting in
-/// fresh pages costs more than reading does.
+/// Small ones share a block, which is read into again once nobody keeps a part of it. A large one goes into memory of
+/// its own, kept likewise: faulting in fresh pages costs more than reading does.
 #[derive(Debug)]
 pub(super) struct LaneInput {
-    decoder: FrameDecoder,
-    /// What was read and not taken yet.
-    buf: BytesMut,
-    /// Where reads go first; lives as long as the thread, so that it is cleared once.
-    scratch: Box<[u8]>,
+    block: Bytes,
+    /// What of the block was read and not taken yet.
+    unread: Range<usize>,
     /// Memory of the last large request.
-    kept: Vec<u8>,
+    kept: BytesMut,
 }
 
 /// Why no request can be read.
@@ -34,78 +33,112 @@ pub(super) enum InputError {
 
 impl LaneInput {
     pub(super) fn new() -> Self {
-        Self {
-            decoder: FrameDecoder::new(),
-            buf: BytesMut::new(),
-            scratch: vec![0; SCRATCH_LEN].into(),
-            kept: Vec::new(),
-        }
+        Self { block: Bytes::new(), unread: 0..0, kept: BytesMut::new() }
     }
 
     /// Begins with a new connection, of which `early` was read already.
     pub(super) fn reset(&mut self, early: BytesMut) {
-        self.decoder = FrameDecoder::new();
-        self.buf = early;
+        self.unread = 0..early.len();
+        self.block = early.freeze();
     }
 
     /// A request that has arrived whole.
     pub(super) fn buffered(&mut self) -> Result<Option<Frame>, InputError> {
-        self.decoder.next_frame(&mut self.buf).map_err(InputError::Header)
+        let Some(header) = self.header()? else { return Ok(None) };
+        let start = self.unread.start + HEADER_LEN;
+        let end = start + header.payload_len as usize;
+        if end > self.unread.end {
+            return Ok(None);
+        }
+        self.unread.start = end;
+        Ok(Some(Frame { header, payload: self.block.slice(start..end) }))
     }
 
     /// Waits for more; returns the rest of a large request, otherwise look at [`buffered`](Self::buffered).
     pub(super) fn read(&mut self, mut stream: &UnixStream) -> Result<Option<Frame>, InputError> {
-        let missing = self.decoder.missing(&self.buf);
-        if missing > SCRATCH_LEN
-            && let Some(header) = self.decoder.take_pending()
+        if let Some(header) = self.header()?
+            && HEADER_LEN + header.payload_len as usize > BLOCK_LEN
         {
-            return self
-                .read_large(stream, header.payload_len as usize)
-                .map(|payload| Some(Frame { header, payload }));
+            let payload = self.read_large(stream, header.payload_len as usize)?;
+            return Ok(Some(Frame { header, payload }));
         }
-        let count = loop {
-            match stream.read(&mut self.scratch) {
-                Ok(0) => return Err(InputError::Closed),
-                Ok(count) => break count,
+        let mut block = self.reclaim();
+        let start = self.unread.len();
+        let read = loop {
+            match stream.read(&mut block[start..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(InputError::Io(error)),
+                read => break read,
             }
         };
-        if self.buf.is_empty() {
-            // One allocation for what comes in one read, given back if no request of it is kept.
-            self.buf.reserve(count.max(SCRATCH_LEN));
+        self.block = block.freeze();
+        match read {
+            Ok(0) => Err(InputError::Closed),
+            Ok(count) => {
+                self.unread = 0..start + count;
+                Ok(None)
+            }
+            Err(error) => Err(InputError::Io(error)),
         }
-        self.buf.extend_from_slice(&self.scratch[..count]);
-        Ok(None)
     }
 
     /// Takes the memory of a request that was served, if nobody kept a part of it.
-    pub(super) fn recycle(&mut self, mut payload: Bytes) {
-        let worth_it = (SCRATCH_LEN..=MAX_KEPT_LEN).contains(&payload.len());
-        if worth_it && payload.is_unique() {
-            // Cleared first: only the memory is wanted, not its content.
-            payload.clear();
-            self.kept = payload.into();
+    pub(super) fn recycle(&mut self, payload: Bytes) {
+        if (BLOCK_LEN..=MAX_KEPT_LEN).contains(&payload.len())
+            && let Ok(memory) = payload.try_into_mut()
+        {
+            self.kept = memory;
         }
     }
 
-    fn read_large(&mut self, stream: &UnixStream, len: usize) -> Result<Bytes, InputError> {
+    fn header(&self) -> Result<Option<Header>, InputError> {
+        let bytes = self.block[self.unread.clone()].first_chunk();
+        bytes.map(Header::decode).transpose().map_err(InputError::Header)
+    }
+
+    /// A block to read into, with what was not taken at its start. It is the last one, unless some of that is kept.
+    fn reclaim(&mut self) -> BytesMut {
+        let unread = std::mem::replace(&mut self.unread, 0..0);
+        let block = match std::mem::take(&mut self.block).try_into_mut() {
+            Ok(mut block) if block.len() == BLOCK_LEN => {
+                block.copy_within(unread.clone(), 0);
+                block
+            }
+            Ok(old) => copy_of(&old[unread.clone()]),
+            Err(old) => copy_of(&old[unread.clone()]),
+        };
+        self.unread = 0..unread.len();
+        block
+    }
+
+    fn read_large(&mut self, mut stream: &UnixStream, len: usize) -> Result<Bytes, InputError> {
         let mut payload = std::mem::take(&mut self.kept);
-        payload.clear();
-        payload.reserve(len);
-        payload.extend_from_slice(&self.buf);
-        self.buf.clear();
-        let missing = len - payload.len();
-        stream.take(missing as u64).read_to_end(&mut payload).map_err(InputError::Io)?;
-        if payload.len() < len {
-            return Err(InputError::Closed);
+        if payload.capacity() >= len {
+            payload.resize(len, 0);
+        } else {
+            drop(payload);
+            payload = BytesMut::zeroed(len);
         }
-        Ok(payload.into())
+        let start = &self.block[self.unread.start + HEADER_LEN..self.unread.end];
+        payload[..start.len()].copy_from_slice(start);
+        let read = stream.read_exact(&mut payload[start.len()..]);
+        self.unread = 0..0;
+        match read {
+            Ok(()) => Ok(payload.freeze()),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(InputError::Closed),
+            Err(error) => Err(InputError::Io(error)),
+        }
     }
 }
 
-/// Read at once; a request that needs more than this gets memory of its own.
-const SCRATCH_LEN: usize = 64 << 10;
+fn copy_of(unread: &[u8]) -> BytesMut {
+    let mut block = BytesMut::zeroed(BLOCK_LEN);
+    block[..unread.len()].copy_from_slice(unread);
+    block
+}
+
+/// Read at once: a request that the router passes on whole, up to 64 KiB and what a call adds, and its neighbours. One
+/// that needs more than this gets memory of its own.
+const BLOCK_LEN: usize = 96 << 10;
 
 /// The largest memory kept for the next request: an idle lane should not sit on the full 64 MiB.
 const MAX_KEPT_LEN: usize = 32 << 20;
