@@ -2,14 +2,15 @@
 
 use bytes::buf::Limit;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use gunmetal_protocol::{Frame, FrameDecoder, HeaderError};
+use gunmetal_protocol::{Frame, FrameDecoder, HEADER_LEN, HeaderError};
 
 /// Room for frames that arrive, and the decoder that takes them out.
 ///
-/// Small frames share one buffer, so that one read brings many. A large payload is read into a
-/// buffer of its own, to its last byte and no further; once its reader has dropped it, its memory
-/// is used again for the next one. Memory that is given back and faulted in again costs more than
-/// the copy that it holds.
+/// Small frames share one buffer, so that one read brings many; it is larger while payloads are of
+/// middling size, and its front is used again as soon as nobody holds what was read into it. A large
+/// payload is read into a buffer of its own, to its last byte and no further; once its reader has
+/// dropped it, its memory is used again for the next one. Memory that is given back and faulted in
+/// again costs more than the copy that it holds.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiveBuffer {
     decoder: FrameDecoder,
@@ -17,7 +18,13 @@ pub(crate) struct ReceiveBuffer {
     large: BytesMut,
     /// The pending payload goes to `large`.
     is_large: bool,
-    /// Frames since the last large one.
+    /// The last payload went to `large`.
+    was_large: bool,
+    /// `small` has room for [`WIDE_BUFFER`].
+    is_wide: bool,
+    /// Length of the last frame, header included, if it was of middling size, else 0.
+    middling_len: usize,
+    /// Frames since the last large or middling one.
     small_count: u32,
 }
 
@@ -35,11 +42,19 @@ impl ReceiveBuffer {
             }
             return Ok(None);
         };
-        if frame.payload.len() < COPY_BELOW {
+        let len = frame.payload.len();
+        if len < if self.is_wide { COPY_BELOW_WIDE } else { COPY_BELOW } {
             // A slice would keep the whole buffer alive as long as its reader keeps it.
             frame.payload = Bytes::copy_from_slice(&frame.payload);
         }
-        self.count_small();
+        self.was_large = false;
+        if (MIDDLING..=WIDE_BUFFER / 2).contains(&len) {
+            self.middling_len = HEADER_LEN + len;
+            self.small_count = 0;
+        } else {
+            self.middling_len = 0;
+            self.count_small();
+        }
         Ok(Some(frame))
     }
 
@@ -51,10 +66,43 @@ impl ReceiveBuffer {
             self.large.reserve(missing.min(self.large.len().max(GROWTH_STEP)));
             return (&mut self.large).limit(missing);
         }
-        if self.small.capacity() - self.small.len() < MIN_SPACE {
-            self.small.reserve(SMALL_BUFFER - self.small.len().min(SMALL_BUFFER / 2));
+        if self.small.is_empty() {
+            self.begin_small();
+        } else if self.room() < MIN_SPACE.max(self.decoder.missing(&self.small)) {
+            self.small.reserve(SMALL_BUFFER.max(self.decoder.missing(&self.small)));
         }
-        (&mut self.small).limit(usize::MAX)
+        let limit = self.limit();
+        (&mut self.small).limit(limit)
+    }
+
+    /// Makes room in the empty small buffer: from its front on if nobody holds what was in it.
+    fn begin_small(&mut self) {
+        let is_wide = self.middling_len > 0;
+        let wanted = if is_wide { WIDE_BUFFER } else { SMALL_BUFFER };
+        let missing = self.decoder.missing(&self.small);
+        if !self.small.try_reclaim(wanted) && self.room() < MIN_SPACE.max(self.middling_len).max(missing) {
+            self.small = BytesMut::with_capacity(wanted);
+            self.is_wide = is_wide;
+        }
+    }
+
+    /// How much to read at most, so that little has to be moved afterwards.
+    fn limit(&self) -> usize {
+        let missing = self.decoder.missing(&self.small);
+        if self.middling_len > 0 && self.room() >= missing {
+            // Up to the end of a frame, if the next are as long as the last was.
+            let after = self.room() - missing;
+            let pending = if self.decoder.pending().is_some() { missing } else { 0 };
+            return (pending + after / self.middling_len * self.middling_len).max(missing);
+        }
+        // After a large payload, another is likely, which has a buffer of its own.
+        let is_first = self.small.is_empty() && self.decoder.pending().is_none();
+        if self.was_large && is_first { FIRST_READ } else { usize::MAX }
+    }
+
+    /// Bytes that the small buffer takes without being moved.
+    fn room(&self) -> usize {
+        self.small.capacity() - self.small.len()
     }
 
     /// Whether nothing of a further frame has arrived.
@@ -64,6 +112,8 @@ impl ReceiveBuffer {
 
     fn begin_large(&mut self) {
         self.is_large = true;
+        self.was_large = true;
+        self.middling_len = 0;
         self.small_count = 0;
         self.large.clear();
         // Takes the last large payload's memory back if nobody holds it any more.
@@ -75,23 +125,36 @@ impl ReceiveBuffer {
         self.small.advance(self.small.len());
     }
 
-    /// Gives the memory for large payloads back when none has come for a while.
+    /// Gives the memory for larger payloads back when none has come for a while.
     fn count_small(&mut self) {
-        self.small_count = self.small_count.saturating_add(1);
-        if self.small_count == KEEP_LARGE_FOR {
-            self.large = BytesMut::new();
+        self.small_count += 1;
+        if self.small_count < KEEP_LARGE_FOR {
+            return;
+        }
+        self.small_count = 0;
+        self.large = BytesMut::new();
+        if self.is_wide && self.small.is_empty() {
+            self.small = BytesMut::new();
+            self.is_wide = false;
         }
     }
 }
 
 /// What the buffer for small frames holds: a few hundred typical replies.
 const SMALL_BUFFER: usize = 64 << 10;
+/// What it holds while payloads are middling: some of them.
+const WIDE_BUFFER: usize = 256 << 10;
+/// Payloads from this length on are middling.
+const MIDDLING: usize = 16 << 10;
 /// Reading into less than this brings too few frames.
 const MIN_SPACE: usize = 16 << 10;
 /// A payload that lacks this much or more is read into memory of its own.
 const LARGE: usize = 64 << 10;
 /// Payloads below this are copied out of the shared buffer.
 const COPY_BELOW: usize = 4 << 10;
+const COPY_BELOW_WIDE: usize = MIDDLING;
+/// What is read to learn whether another large payload comes.
+const FIRST_READ: usize = 4 << 10;
 /// Memory reserved ahead of a large payload's bytes, as long as fewer have arrived.
 const GROWTH_STEP: usize = 1 << 20;
 /// Small frames after which the large buffer is dropped.
@@ -148,6 +211,19 @@ mod tests {
         let first = frames.pop().unwrap().1.as_ptr();
         feed(&mut receive, &bytes, 1 << 18, &mut frames);
         assert_eq!(frames.pop().unwrap().1.as_ptr(), first);
+    }
+
+    #[test]
+    fn middling_payloads_arrive_in_the_same_memory() {
+        let (mut receive, mut frames) = (ReceiveBuffer::default(), Vec::new());
+        let bytes: Vec<u8> = (1..=2).flat_map(|id| wire(id, &vec![1; 64 << 10])).collect();
+        let mut pointers = (0..4).map(|_| {
+            feed(&mut receive, &bytes, usize::MAX, &mut frames);
+            frames.drain(..).next().unwrap().1.as_ptr()
+        });
+        // By then it is known what kind of payloads come.
+        let second = pointers.nth(1).unwrap();
+        assert!(pointers.all(|pointer| pointer == second));
     }
 
     #[test]
