@@ -1,6 +1,6 @@
 //! The blocking driver of [`FrameDecoder`].
 
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, IoSliceMut, Read};
 
 use bytes::{Bytes, BytesMut};
 
@@ -10,9 +10,10 @@ use crate::header::Header;
 
 /// Reads whole frames from a blocking reader, such as a Unix socket.
 ///
-/// Small frames share one read. A payload beyond [`READ_LEN`] is read straight into memory that is kept:
-/// once the caller has dropped the payload, the next large one arrives in the same pages instead of
-/// fresh ones, which would be faulted in one by one.
+/// Small frames share one read. The rest of a payload that is long is read straight into memory that
+/// is kept: once the caller has dropped the payload, the next long one arrives in the same pages instead
+/// of fresh ones, which would be faulted in one by one. The same read brings the beginning of what
+/// follows.
 ///
 /// ```
 /// use gunmetal_protocol::{FrameReader, MessageType, Segments, encode_end};
@@ -35,6 +36,8 @@ pub struct FrameReader<R> {
     buf: BytesMut,
     /// Where a read of small frames lands.
     landing: Box<[u8]>,
+    /// How much of it to fill. After a long payload little, since that is copied and another may follow.
+    landing_len: usize,
     /// A large payload on its way.
     large: Option<Large>,
     /// The memory of the last large payload, once its other owners are gone.
@@ -54,6 +57,12 @@ struct Large {
 /// Bytes asked for in one read while frames are small.
 pub const READ_LEN: usize = 64 << 10;
 
+/// The rest of a payload is read into its own memory if it has this length.
+const LARGE: usize = 16 << 10;
+
+/// What is read of the next frames together with the rest of a payload.
+const AHEAD_LEN: usize = 4 << 10;
+
 /// Kept memory serves payloads down to this fraction of its size.
 const MOST_SPARE: usize = 8;
 
@@ -66,7 +75,15 @@ impl<R: Read> FrameReader<R> {
     /// A reader with limits of its own.
     pub fn with_decoder(inner: R, decoder: FrameDecoder) -> Self {
         let landing = vec![0; READ_LEN].into_boxed_slice();
-        Self { inner, decoder, buf: BytesMut::new(), landing, large: None, kept: Bytes::new() }
+        Self {
+            inner,
+            decoder,
+            buf: BytesMut::new(),
+            landing,
+            landing_len: READ_LEN,
+            large: None,
+            kept: Bytes::new(),
+        }
     }
 
     /// The reader underneath.
@@ -99,7 +116,11 @@ impl<R: Read> FrameReader<R> {
         if self.large.is_some() {
             return Ok(None);
         }
-        self.decoder.next_frame(&mut self.buf).map_err(FrameError::Header)
+        let frame = self.decoder.next_frame(&mut self.buf).map_err(FrameError::Header)?;
+        if let Some(frame) = &frame {
+            self.landing_len = if frame.payload.len() < LARGE { READ_LEN } else { AHEAD_LEN };
+        }
+        Ok(frame)
     }
 
     /// Waits for the next frame; `None` if the peer has closed the connection between two.
@@ -116,7 +137,7 @@ impl<R: Read> FrameReader<R> {
             if let Some(large) = self.large.take().or_else(|| self.begin_large()) {
                 return self.finish_large(large).map(Some);
             }
-            let count = read(&mut self.inner, &mut self.landing)?;
+            let count = read(&mut self.inner, &mut self.landing[..self.landing_len])?;
             self.buf.extend_from_slice(&self.landing[..count]);
             if count == 0 {
                 let clean = self.buf.is_empty() && self.decoder.pending().is_none();
@@ -128,7 +149,7 @@ impl<R: Read> FrameReader<R> {
 
     /// Takes the pending frame away from the decoder if the rest of it is large.
     fn begin_large(&mut self) -> Option<Large> {
-        if self.decoder.missing(&self.buf) <= READ_LEN {
+        if self.decoder.missing(&self.buf) < LARGE {
             return None;
         }
         let header = self.decoder.take_pending()?;
@@ -155,10 +176,16 @@ impl<R: Read> FrameReader<R> {
 
     fn finish_large(&mut self, mut large: Large) -> Result<Frame, FrameError> {
         let len = large.header.payload_len as usize;
+        self.landing_len = AHEAD_LEN;
         while large.filled < len {
-            match read(&mut self.inner, &mut large.memory[large.filled..len]) {
-                Ok(0) => return Err(FrameError::Truncated { missing: len - large.filled }),
-                Ok(count) => large.filled += count,
+            let missing = len - large.filled;
+            let rest = &mut large.memory[large.filled..len];
+            match read_both(&mut self.inner, rest, &mut self.landing[..AHEAD_LEN]) {
+                Ok(0) => return Err(FrameError::Truncated { missing }),
+                Ok(count) => {
+                    large.filled += count.min(missing);
+                    self.buf.extend_from_slice(&self.landing[..count.saturating_sub(missing)]);
+                }
                 Err(error) => {
                     self.large = Some(large);
                     return Err(error);
@@ -177,6 +204,17 @@ impl<R: Read> FrameReader<R> {
 fn read(reader: &mut impl Read, into: &mut [u8]) -> Result<usize, FrameError> {
     loop {
         match reader.read(into) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result.map_err(FrameError::Io),
+        }
+    }
+}
+
+/// Fills `first`, then `second`, as far as one read goes.
+fn read_both(reader: &mut impl Read, first: &mut [u8], second: &mut [u8]) -> Result<usize, FrameError> {
+    let mut slices = [IoSliceMut::new(first), IoSliceMut::new(second)];
+    loop {
+        match reader.read_vectored(&mut slices) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => return result.map_err(FrameError::Io),
         }

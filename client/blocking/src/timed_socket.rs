@@ -1,6 +1,6 @@
 //! A socket whose reads and writes end at a deadline.
 
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -73,23 +73,34 @@ impl TimedSocket {
             }
         }
     }
-}
 
-impl Read for TimedSocket {
-    /// Fails with [`io::ErrorKind::TimedOut`] once the deadline has passed.
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+    fn read_in_time(
+        &mut self,
+        mut read: impl FnMut(&mut UnixStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         loop {
             let timeout = self.deadline.map(left_until).transpose()?;
             if timeout != self.read_timeout {
                 self.socket.set_read_timeout(timeout)?;
                 self.read_timeout = timeout;
             }
-            match self.socket.read(buf) {
+            match read(&mut self.socket) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => return done,
             }
         }
+    }
+}
+
+impl Read for TimedSocket {
+    /// Fails with [`io::ErrorKind::TimedOut`] once the deadline has passed.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.read_in_time(|socket| socket.read(buf))
+    }
+
+    fn read_vectored(&mut self, slices: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.read_in_time(|socket| socket.read_vectored(slices))
     }
 }
 
