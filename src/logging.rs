@@ -1,7 +1,7 @@
 //! Log lines as a gunicorn user knows them: `[time] [pid] [LEVEL] message fields`, on standard error.
 
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Stderr, Write};
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
@@ -15,12 +15,27 @@ use crate::LogLevel;
 pub(crate) fn init(level: LogLevel) {
     let subscriber = FmtSubscriber::builder()
         .with_max_level(level.filter())
-        .with_writer(io::stderr)
+        .with_writer(|| BestEffort(io::stderr()))
         .with_ansi(io::stderr().is_terminal())
         .event_format(Line)
         .finish();
     // Refused only if there is one already, which is then the program's wish.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Standard error, as far as it can be written. The subscriber would report a failure to standard error, and panic: a full
+/// disk or a log reader that is gone costs log lines, not the service.
+struct BestEffort(Stderr);
+
+impl Write for BestEffort {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 struct Line;
