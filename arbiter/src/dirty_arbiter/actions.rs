@@ -34,7 +34,8 @@ impl DirtyArbiter<'_> {
                 link.send(&ToRouter::Stop);
                 None
             }
-            (signal, _) => Some(signal),
+            // It hears no signal, and has no calls yet.
+            (_, _) => Some(Signal::SIGKILL),
         })
     }
 

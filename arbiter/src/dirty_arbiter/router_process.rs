@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::net::UnixListener;
 
-use gunmetal_supervise::{ChildSetup, Signal, keep_large_buffers, spawn_child};
+use gunmetal_supervise::{ChildSetup, Signal, Signals, keep_large_buffers, spawn_child};
 
 use super::router_link::RouterLink;
 use crate::crew::Member;
@@ -28,6 +28,14 @@ pub(super) fn spawn(
             tracing::error!(error = report::chain(&error), "router cannot be set up");
             return 1;
         }
+        // Held for good and never read.
+        let _deaf = match Signals::block(UNHEARD) {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::error!(%error, "router cannot block signals");
+                return 1;
+            }
+        };
         keep_large_buffers();
         let config = RouterConfig { dirty_timeout: config.timeout, ..RouterConfig::new(listener, link) };
         match router::run(config) {
@@ -42,3 +50,8 @@ pub(super) fn spawn(
     drop((theirs, listener));
     Ok((Member::new(child, age, None, None), link))
 }
+
+/// What is sent to the whole process group, by a terminal or by systemd, is not for the router: it has calls to finish and
+/// leaves when its parent says so, or is gone.
+const UNHEARD: [Signal; 6] =
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT];

@@ -9,7 +9,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 /// What ends a worker.
 #[derive(Debug)]
 pub enum StopSource {
-    /// SIGTERM drains, SIGQUIT and SIGINT end at once. For the main thread of a process of its own: the signals
+    /// SIGTERM drains, SIGQUIT and SIGINT end at once, SIGHUP, SIGUSR1 and SIGUSR2 do nothing. For the main thread of a process of its own: the signals
     /// stay blocked in it.
     Signals,
     /// A [`StopHandle`].
@@ -77,8 +77,9 @@ impl StopWatch {
     pub(super) fn new(source: StopSource) -> io::Result<Self> {
         match source {
             StopSource::Signals => {
-                let mut signals = SigSet::empty();
-                signals.extend([Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT]);
+                // To end a worker by what means something else elsewhere would surprise.
+                SigSet::from_iter([Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2]).thread_block()?;
+                let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT]);
                 signals.thread_block()?;
                 let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
                 Ok(Self::Signals(SignalFd::with_flags(&signals, flags)?))
