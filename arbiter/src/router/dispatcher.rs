@@ -34,7 +34,7 @@ pub(crate) use action::Action;
 use app::{App, Service};
 use call::{Body, Call};
 pub(crate) use call::{Caller, ClientId, Payload, Request};
-use deadlines::UPLOAD_STALL_IN_DEMAND;
+use deadlines::{STARVED, UPLOAD_STALL_IN_DEMAND};
 pub(crate) use lane::LaneId;
 use lane::{Lane, MAX_BATCHED_LEN};
 pub(crate) use lane_news::{Reply, Violation};
@@ -236,12 +236,16 @@ impl Dispatcher {
     fn enqueue(&mut self, call: Call) {
         let queue = &mut self.apps[call.app].queue;
         // If others wait already, they could not be placed, and neither can this one: first in, first out.
-        self.unsettled |= queue.is_empty();
+        let is_first = queue.is_empty();
+        self.unsettled |= is_first;
         self.queued_bytes += call.held_len();
         let arrived = call.arrived;
         queue.push_back(call);
         if let Some(limit) = self.limits.dirty_timeout {
             self.wake_no_later_than(arrived + limit);
+        }
+        if is_first {
+            self.wake_no_later_than(arrived + STARVED);
         }
         if self.upload_count > 0 {
             self.wake_no_later_than(arrived + UPLOAD_STALL_IN_DEMAND);

@@ -23,14 +23,16 @@ pub(crate) enum Failure {
     WorkerLost { pid: u32, cause: String },
     /// The client stopped in the middle of a large payload.
     UploadStalled { limit: Duration },
+    /// The client took nothing of its answer while others waited for the lane.
+    ReaderStalled { limit: Duration },
     /// The service is stopping.
     Stopping,
 }
 
 impl Failure {
-    /// Whether the client's connection can't go on: it is in the middle of a frame.
+    /// Whether the client's connection can't go on: it is in the middle of a frame, in one direction or the other.
     pub(crate) fn ends_connection(&self) -> bool {
-        matches!(self, Failure::UploadStalled { .. })
+        matches!(self, Failure::UploadStalled { .. } | Failure::ReaderStalled { .. })
     }
 
     /// The same for the caller: gunicorn's classes, and its words where it has some.
@@ -66,6 +68,12 @@ impl Failure {
             Failure::UploadStalled { limit } => {
                 let seconds = limit.as_secs_f64();
                 let message = format!("the request's payload stopped for {seconds} s before its end");
+                ErrorPayload::protocol(message, &[])
+            }
+            Failure::ReaderStalled { limit } => {
+                let seconds = limit.as_secs_f64();
+                let message =
+                    format!("nothing of the answer was read for {seconds} s while other calls waited");
                 ErrorPayload::protocol(message, &[])
             }
             Failure::Stopping => ErrorPayload::dirty("the service is stopping, no more calls are taken"),

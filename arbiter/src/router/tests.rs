@@ -4,4 +4,3 @@ mod calls;
 mod faults;
 mod frames;
 mod rig;
-mod speed;

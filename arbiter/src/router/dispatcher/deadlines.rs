@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::call::Body;
 use super::lane::{LaneState, Phase, STALL};
 use super::{Dispatcher, Failure};
 
@@ -52,7 +51,7 @@ impl Dispatcher {
             | LaneState::Ending { .. } => {}
         }
         self.time_out_first(index, now);
-        self.stop_stalled_upload(index, now);
+        self.stop_stalled_client(index, now);
         if self.lanes[index].as_ref().is_some_and(|lane| lane.moved + STALL <= now) {
             self.revoke(index, now);
             self.give_up_if_unwanted(index, now);
@@ -74,27 +73,39 @@ impl Dispatcher {
         }
     }
 
-    /// Gives up a lane whose client stopped in the middle of a large payload.
-    fn stop_stalled_upload(&mut self, index: usize, now: Instant) {
-        let Some(limit) = self.upload_patience(index) else { return };
-        let Some(lane) = self.lanes[index].as_mut().filter(|lane| lane.moved + limit <= now) else { return };
-        let worker = lane.worker;
+    /// Gives up a lane whose client stopped in the middle of a large payload, or reads nothing while others starve.
+    fn stop_stalled_client(&mut self, index: usize, now: Instant) {
+        if self.client_deadline(index).is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        let Some(lane) = &mut self.lanes[index] else { return };
+        let (worker, limit) = (lane.worker, now.saturating_duration_since(lane.moved));
+        let failure = match lane.phase {
+            Phase::Uploading => Failure::UploadStalled { limit },
+            Phase::Paused | Phase::Running => Failure::ReaderStalled { limit },
+        };
         if let Some(first) = lane.handed.front_mut()
             && let Some(caller) = first.call.caller.take()
         {
-            self.actions.push_back(super::Action::Fail { caller, failure: Failure::UploadStalled { limit } });
+            self.actions.push_back(super::Action::Fail { caller, failure });
             self.give_up_if_unwanted(index, now);
             self.check_drained(worker);
             self.unsettled = true;
         }
     }
 
-    /// How long the lane waits for the rest of a client's payload: less if others wait for a lane of this worker.
-    fn upload_patience(&self, index: usize) -> Option<Duration> {
-        let lane = self.lanes[index].as_ref().filter(|lane| lane.phase == Phase::Uploading)?;
-        let worker = self.workers[lane.worker].as_ref()?;
-        let in_demand = worker.apps.iter().any(|&app| !self.apps[app].queue.is_empty());
-        Some(if in_demand { UPLOAD_STALL_IN_DEMAND } else { UPLOAD_STALL })
+    /// Until when the lane waits for its client, if it does: for the rest of a payload, or for room for an answer. Sooner if
+    /// others wait for a lane of this worker; a client that reads nothing may take all the time there is if none does.
+    fn client_deadline(&self, index: usize) -> Option<Instant> {
+        let lane = self.lanes[index].as_ref()?;
+        let apps = &self.workers[lane.worker].as_ref()?.apps;
+        let waiting_since = apps.iter().filter_map(|&app| Some(self.apps[app].queue.front()?.arrived)).min();
+        match (lane.phase, waiting_since) {
+            (Phase::Uploading, Some(_)) => Some(lane.moved + UPLOAD_STALL_IN_DEMAND),
+            (Phase::Uploading, None) => Some(lane.moved + UPLOAD_STALL),
+            (Phase::Paused, Some(since)) => Some((lane.moved + READER_STALL).max(since + STARVED)),
+            (Phase::Paused, None) | (Phase::Running, _) => None,
+        }
     }
 
     fn earliest_deadline(&self) -> Option<Instant> {
@@ -115,13 +126,12 @@ impl Dispatcher {
         let limit = self.limits.dirty_timeout.filter(|_| lane.phase == Phase::Running);
         let timeout =
             first.filter(|first| first.call.caller.is_some()).and_then(|_| Some(lane.moved + limit?));
-        let upload = first
-            .filter(|first| first.call.caller.is_some() && matches!(first.call.body, Body::Upload { .. }))
-            .and_then(|_| Some(lane.moved + self.upload_patience(index)?));
+        let client =
+            first.filter(|first| first.call.caller.is_some()).and_then(|_| self.client_deadline(index));
         let unwanted = first.is_some_and(|first| first.call.caller.is_none() && first.expected.is_some());
         let stalls = lane.state == LaneState::Open && (lane.handed.len() > 1 || unwanted);
         let stall = stalls.then_some(lane.moved + STALL);
-        [lane.ready_by, state, timeout, upload, stall].into_iter().flatten().min()
+        [lane.ready_by, state, timeout, client, stall].into_iter().flatten().min()
     }
 }
 
@@ -133,7 +143,13 @@ pub(super) const READY_GRACE: Duration = Duration::from_secs(1);
 pub(super) const NEWS_GRACE: Duration = Duration::from_millis(50);
 
 /// How long a client may stop in the middle of a large payload while others wait for the lane.
-pub(super) const UPLOAD_STALL_IN_DEMAND: Duration = Duration::from_secs(1);
+pub(super) const UPLOAD_STALL_IN_DEMAND: Duration = Duration::from_millis(250);
 
 /// How long a client may stop in the middle of a large payload while nobody waits for the lane.
 const UPLOAD_STALL: Duration = Duration::from_secs(30);
+
+/// How long a client may take nothing of its answer while another call is [`STARVED`].
+pub(super) const READER_STALL: Duration = Duration::from_secs(5);
+
+/// How long a call waits before a lane that is held by a stalled reader is taken from that.
+pub(super) const STARVED: Duration = Duration::from_secs(1);

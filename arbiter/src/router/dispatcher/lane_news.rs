@@ -6,7 +6,7 @@ use gunmetal_supervise::WorkerId;
 
 use super::Dispatcher;
 use super::call::{Body, Caller};
-use super::deadlines::NEWS_GRACE;
+use super::deadlines::{NEWS_GRACE, READER_STALL};
 use super::lane::{ConnectionEnd, LaneId, LaneState, Phase, STALL};
 use super::worker::WorkerState;
 
@@ -93,12 +93,15 @@ impl Dispatcher {
         self.first_has_left(index, now);
     }
 
-    /// The lane is not read until its client has taken what it was sent: the time limit stops.
-    pub(crate) fn lane_paused(&mut self, id: LaneId) {
+    /// The lane is not read until its client has taken what it was sent: the time limit stops, but the client's patience
+    /// with others does not.
+    pub(crate) fn lane_paused(&mut self, id: LaneId, now: Instant) {
         if let Some(lane) = self.lane_mut(id)
             && lane.phase == Phase::Running
         {
             lane.phase = Phase::Paused;
+            lane.moved = now;
+            self.wake_no_later_than(now + READER_STALL);
         }
     }
 

@@ -90,7 +90,7 @@ impl LaneConnection {
                 match self.take_frames(len)? {
                     Step::Read => break,
                     Step::Pause(client) => {
-                        self.shared.turn(|state, _| state.dispatcher.lane_paused(self.lane));
+                        self.shared.turn(|state, now| state.dispatcher.lane_paused(self.lane, now));
                         client.room().await;
                         self.shared.turn(|state, now| state.dispatcher.lane_resumed(self.lane, now));
                     }

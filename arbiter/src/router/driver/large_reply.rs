@@ -75,7 +75,7 @@ impl LargeReply {
         let pump = match self.stage {
             Stage::Passing(pump) => Some(pump),
             Stage::Waiting(client) => {
-                shared.turn(|state, _| state.dispatcher.lane_paused(lane));
+                shared.turn(|state, now| state.dispatcher.lane_paused(lane, now));
                 let exclusive = client.exclusive().await;
                 shared.turn(|state, now| state.dispatcher.lane_resumed(lane, now));
                 let payload_start = input.take_kept();
@@ -87,7 +87,7 @@ impl LargeReply {
         };
         let progress = |progress| match progress {
             Progress::Read => shared.state.borrow_mut().dispatcher.moved(lane, Instant::now()),
-            Progress::Blocked => shared.turn(|state, _| state.dispatcher.lane_paused(lane)),
+            Progress::Blocked => shared.turn(|state, now| state.dispatcher.lane_paused(lane, now)),
             Progress::Unblocked => shared.turn(|state, now| state.dispatcher.lane_resumed(lane, now)),
         };
         let passed = match pump {

@@ -29,7 +29,7 @@ pub(super) enum Broken {
 /// What the pump is doing, for the time limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Some of the payload arrived.
+    /// More of the payload arrived: [`PROGRESS_LEN`] bytes, so that a trickle is none.
     Read,
     /// The other side doesn't take more for now.
     Blocked,
@@ -78,6 +78,7 @@ impl Pump {
         from: &mut Input,
         progress: &mut impl FnMut(Progress),
     ) -> Result<(), Broken> {
+        let mut unreported = 0;
         while self.unread > 0 {
             let wanted = self.unread.min(buffer.len());
             let read = tokio::select! {
@@ -86,7 +87,11 @@ impl Pump {
                 () = self.to.closed() => return Err(Broken::Sink { unread: self.unread }),
             };
             self.unread -= read;
-            progress(Progress::Read);
+            unreported += read;
+            if unreported >= PROGRESS_LEN {
+                unreported = 0;
+                progress(Progress::Read);
+            }
             self.write(&buffer[..read], progress).await?;
         }
         Ok(())
@@ -106,3 +111,6 @@ impl Pump {
         Ok(())
     }
 }
+
+/// How much of a payload counts as progress.
+const PROGRESS_LEN: usize = 64 << 10;

@@ -80,7 +80,7 @@ fn a_stream_may_take_its_time_between_chunks_and_its_client_as_long_as_it_likes(
         assert_eq!(bench.pass(LIMIT - ms(1)), []);
         bench.dispatcher.reply(lanes[0], 1, Reply::Chunk, bench.now);
     }
-    bench.dispatcher.lane_paused(lanes[0]);
+    bench.dispatcher.lane_paused(lanes[0], bench.now);
     assert_eq!(bench.pass(LIMIT * 10), []);
     bench.dispatcher.lane_resumed(lanes[0], bench.now);
     assert_eq!(bench.pass(LIMIT - ms(1)), []);
@@ -232,7 +232,7 @@ fn who_waits_behind_a_cancelled_call_is_taken_back_before_the_lane_is_closed() {
 
 #[test]
 fn a_sender_that_stops_half_way_loses_its_lane_sooner_if_others_wait() {
-    for (others, patience) in [(true, ms(1000)), (false, ms(30_000))] {
+    for (others, patience) in [(true, ms(250)), (false, ms(30_000))] {
         let (mut bench, lanes) = Bench::with_lanes(1, None);
         assert!(matches!(bench.upload(1 << 20), Admission::Hand { .. }));
         bench.pass(ms(10));
@@ -244,6 +244,34 @@ fn a_sender_that_stops_half_way_loses_its_lane_sooner_if_others_wait() {
         let actions = bench.pass(ms(1));
         assert_eq!(actions[0], fail(1, Failure::UploadStalled { limit: patience }));
         reopened(&actions, lanes[0]);
+    }
+}
+
+#[test]
+fn a_reader_that_takes_nothing_loses_its_lane_once_another_call_starves() {
+    let (mut bench, lanes) = Bench::with_lanes(1, None);
+    bench.call("stream");
+    bench.dispatcher.reply(lanes[0], 1, Reply::Chunk, bench.now);
+    bench.dispatcher.lane_paused(lanes[0], bench.now);
+    assert_eq!(bench.pass(ms(60_000)), [], "nobody minds");
+    bench.call("x");
+    assert_eq!(bench.pass(ms(999)), []);
+    let actions = bench.pass(ms(1));
+    assert_eq!(actions[0], fail(1, Failure::ReaderStalled { limit: ms(61_000) }));
+    reopened(&actions, lanes[0]);
+}
+
+#[test]
+fn a_slow_reader_keeps_its_lane_as_long_as_it_reads() {
+    let (mut bench, lanes) = Bench::with_lanes(1, None);
+    bench.call("stream");
+    bench.dispatcher.reply(lanes[0], 1, Reply::Chunk, bench.now);
+    bench.call("x");
+    for _ in 0..10 {
+        bench.dispatcher.lane_paused(lanes[0], bench.now);
+        assert_eq!(bench.pass(ms(4_999)), []);
+        bench.dispatcher.lane_resumed(lanes[0], bench.now);
+        bench.dispatcher.reply(lanes[0], 1, Reply::Chunk, bench.now);
     }
 }
 
