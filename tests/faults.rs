@@ -195,6 +195,24 @@ fn a_slow_reader_costs_no_memory_and_no_one_else() {
 }
 
 #[test]
+fn readers_that_read_nothing_cannot_keep_every_lane() {
+    let service = probe(2, &[]);
+    let client = client(&service);
+    // As many as there are lanes, and not one of them reads its answer.
+    let stuck: Vec<UnixStream> = (0..2)
+        .map(|_| {
+            let mut socket = UnixStream::connect(service.socket()).unwrap();
+            socket.write_all(&request("stream", args![1_000_000_000, 60_000])).unwrap();
+            socket
+        })
+        .collect();
+    wait_until_running(&service, &client, 2);
+
+    assert_eq!(client.execute::<i64>(APP, "echo", args![1]).unwrap(), 1);
+    drop(stuck);
+}
+
+#[test]
 fn garbage_is_answered_with_what_is_wrong_and_hurts_no_one() {
     let service = probe(1, &[]);
     let client = client(&service);
@@ -301,6 +319,44 @@ fn term_lets_running_calls_finish_and_leaves_nothing_behind() {
     let alive: Vec<_> = processes.iter().filter(|process| process.is_alive()).collect();
     assert!(alive.is_empty(), "left behind: {alive:#?}");
     assert_eq!(service.leftovers(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn term_to_the_whole_process_group_lets_running_calls_finish_too() {
+    let mut service = probe(1, &[]);
+    let client = client(&service);
+    let running = {
+        let client = self::client(&service);
+        thread::spawn(move || client.execute::<Value>(APP, "sleep", args![1]))
+    };
+    wait_until_running(&service, &client, 1);
+
+    for process in service.descendants() {
+        process.signal(libc::SIGTERM);
+    }
+    service.signal(libc::SIGTERM);
+
+    assert_eq!(running.join().unwrap().unwrap(), value!(1));
+    assert_eq!(service.wait().code(), Some(0));
+}
+
+#[test]
+fn a_log_that_cannot_be_written_costs_the_log_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("dirty.sock");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = std::process::Command::new(support::example_binary("probe"));
+    command.args(["--dirty-only", "--dirty-workers", "1", "--dirty-socket"]).arg(&socket);
+    command.env("TMPDIR", directory.path()).stderr(full);
+    let service = Service::of(command, directory);
+    service.wait_for("the dirty socket", || UnixStream::connect(&socket).ok());
+    let client = Client::at(&socket);
+    let pid: u32 = client.execute(APP, "pid", ()).unwrap();
+
+    support::kill(pid, libc::SIGKILL);
+
+    service
+        .wait_for("the replacement", || client.execute::<u32>(APP, "pid", ()).ok().filter(|now| *now != pid));
 }
 
 /// The bytes of a `size` request beside those of its one argument; of a response beside those of its result.

@@ -23,23 +23,24 @@ impl Service {
     /// Starts `example` with `flags`; its temporary files (`TMPDIR`) and working directory are the test's own.
     pub fn start(example: &str, flags: &[&str], environment: &[(&str, &str)]) -> Service {
         let directory = tempfile::tempdir().unwrap();
-        let mut child = Command::new(example_binary(example))
-            .args(flags)
-            .envs(environment.iter().copied())
-            .env("TMPDIR", directory.path())
-            .current_dir(directory.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(example_binary(example));
+        command.args(flags).envs(environment.iter().copied()).env("TMPDIR", directory.path());
+        command.current_dir(directory.path()).stderr(Stdio::piped());
+        Service::of(command, directory)
+    }
+
+    /// Runs `command`, which keeps its files in `directory`; collects what it writes to standard error if that is piped.
+    pub fn of(mut command: Command, directory: tempfile::TempDir) -> Service {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
-        let (stderr, lines) = (child.stderr.take().unwrap(), Arc::clone(&log));
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                lines.lock().unwrap().push(line);
-            }
-        });
+        if let Some(stderr) = child.stderr.take() {
+            let lines = Arc::clone(&log);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    lines.lock().unwrap().push(line);
+                }
+            });
+        }
         Service { child, directory, log }
     }
 
