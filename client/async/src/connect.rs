@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use crate::exclusive::{ExclusiveConnection, SendFailure};
+use crate::socket::for_reading;
 
 /// What an arbiter can do with one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub(crate) async fn connect(socket_path: &Path) -> Result<ExclusiveConnection, C
     if let Err(error) = setsockopt(&socket, sockopt::SndBuf, &SEND_BUFFER) {
         debug!(%error, "the send buffer keeps its size");
     }
-    Ok(ExclusiveConnection::new(socket))
+    for_reading(socket).map(ExclusiveConnection::new).map_err(|error| failed(&error))
 }
 
 /// Asks the arbiter behind a new connection what it can do.

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -143,8 +144,11 @@ impl Connections {
                 Peer::OneAtATime
             }
             PeerKind::Multiplexing => {
-                let (socket, receive) = connection.into_parts();
-                let (read, write) = socket.into_split();
+                let (read, receive) = connection.into_parts();
+                let write = read.as_fd().try_clone_to_owned().map_err(|error| Failure::Ended {
+                    end: Arc::new(connect::failed(&error)),
+                    sent: false,
+                })?;
                 let max_in_flight = self.config.max_in_flight;
                 let shared = Arc::new(SharedConnection::new(write, max_in_flight));
                 tokio::spawn(Driver::new(Arc::clone(&shared), read, receive).run());

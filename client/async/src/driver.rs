@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -9,19 +10,22 @@ use std::task::{Context, Poll, Waker, ready};
 use gunmetal_client_core::{ConnectionEnd, ConnectionStage};
 use gunmetal_protocol::{Frame, MessageType};
 use tokio::io::AsyncReadExt;
-use tokio::net::unix::OwnedReadHalf;
+use tokio::net::unix::pipe::Receiver;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::{debug, trace};
 
 use crate::receive::ReceiveBuffer;
 use crate::shared::SharedConnection;
+use crate::socket::Room;
 
 /// Owns the read half of a shared connection until its end.
 #[derive(Debug)]
 pub(crate) struct Driver {
     connection: Arc<SharedConnection>,
-    read: OwnedReadHalf,
+    read: Receiver,
+    /// Where it waits while the socket is full.
+    room: Room,
     receive: ReceiveBuffer,
     /// Set to the first deadline of the calls in flight.
     timer: Option<Pin<Box<Sleep>>>,
@@ -47,15 +51,12 @@ enum Event {
 
 impl Driver {
     /// The driver of `connection`, to be run on the current runtime.
-    pub(crate) fn new(
-        connection: Arc<SharedConnection>,
-        read: OwnedReadHalf,
-        receive: ReceiveBuffer,
-    ) -> Driver {
+    pub(crate) fn new(connection: Arc<SharedConnection>, read: Receiver, receive: ReceiveBuffer) -> Driver {
         let flavor = Handle::current().runtime_flavor();
         Driver {
             connection,
             read,
+            room: Room::default(),
             receive,
             timer: None,
             farewell: None,
@@ -122,16 +123,17 @@ impl Driver {
             });
         }
         if work.is_unfinished {
-            ready!(self.read.as_ref().poll_write_ready(cx))?;
+            ready!(self.room.poll(self.read.as_fd(), cx))?;
             return Poll::Ready(Ok(Event::Write));
         }
+        self.room.forget();
         Poll::Pending
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         // Memory is made ready only when there is something to read: by then the last large reply
         // may have been dropped, and its memory be used again.
-        ready!(self.read.as_ref().poll_read_ready(cx))?;
+        ready!(self.read.poll_read_ready(cx))?;
         pin!(self.read.read_buf(&mut self.receive.space())).poll(cx)
     }
 

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
@@ -9,10 +10,11 @@ use bytes::Bytes;
 use gunmetal_client_core::{CallError, ConnectionEnd, ConnectionStage, Outgoing};
 use gunmetal_protocol::{ErrorPayload, Frame, MessageType, Segments};
 use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
+use tokio::net::unix::pipe::Receiver;
 
 use crate::receive::ReceiveBuffer;
 use crate::send::send_some;
+use crate::socket::Room;
 
 /// A connection with one call at a time: a stream, which a slow reader may hold up at will, or any
 /// call to an arbiter that knows no other way.
@@ -21,7 +23,7 @@ use crate::send::send_some;
 /// call closes it, which every arbiter takes for a cancel.
 #[derive(Debug)]
 pub(crate) struct ExclusiveConnection {
-    socket: UnixStream,
+    socket: Receiver,
     receive: ReceiveBuffer,
     /// Id of the current or last request.
     request_id: u64,
@@ -36,7 +38,7 @@ pub(crate) enum SendFailure {
 }
 
 impl ExclusiveConnection {
-    pub(crate) fn new(socket: UnixStream) -> ExclusiveConnection {
+    pub(crate) fn new(socket: Receiver) -> ExclusiveConnection {
         ExclusiveConnection {
             socket,
             receive: ReceiveBuffer::default(),
@@ -58,10 +60,11 @@ impl ExclusiveConnection {
         self.outbox.clear();
         outgoing.encode(self.request_id, &mut self.outbox).map_err(SendFailure::Call)?;
         let whole = self.outbox.len();
+        let mut room = Room::default();
         loop {
-            let written = match send_some(&self.socket, &mut self.outbox) {
+            let written = match send_some(self.socket.as_fd(), &mut self.outbox) {
                 Ok(()) if self.outbox.is_empty() => return Ok(()),
-                Ok(()) => self.socket.writable().await,
+                Ok(()) => poll_fn(|cx| room.poll(self.socket.as_fd(), cx)).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = written {
@@ -117,7 +120,7 @@ impl ExclusiveConnection {
     }
 
     /// Takes the connection apart, for use as a shared one.
-    pub(crate) fn into_parts(self) -> (UnixStream, ReceiveBuffer) {
+    pub(crate) fn into_parts(self) -> (Receiver, ReceiveBuffer) {
         (self.socket, self.receive)
     }
 }

@@ -59,6 +59,7 @@ mod pool;
 mod receive;
 mod send;
 mod shared;
+mod socket;
 mod stream;
 
 pub use bytes::Bytes;

@@ -3,13 +3,13 @@
 use std::future::poll_fn;
 use std::io;
 use std::mem;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use gunmetal_client_core::{CallError, CallId, ConnectionEnd, MAX_OPEN_CALLS, Outgoing};
 use gunmetal_protocol::{Frame, MessageType};
-use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -29,7 +29,7 @@ mod state;
 #[derive(Debug)]
 pub(crate) struct SharedConnection {
     state: Mutex<State>,
-    write: OwnedWriteHalf,
+    write: OwnedFd,
     /// Calls that may still be opened.
     permits: Semaphore,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Work {
 }
 
 impl SharedConnection {
-    pub(crate) fn new(write: OwnedWriteHalf, max_in_flight: usize) -> SharedConnection {
+    pub(crate) fn new(write: OwnedFd, max_in_flight: usize) -> SharedConnection {
         SharedConnection {
             state: Mutex::new(State::new()),
             write,
@@ -152,7 +152,7 @@ impl SharedConnection {
         let mut segments = state.take_outbox();
         drop(state);
         let before = segments.len();
-        let result = send_some(self.write.as_ref(), &mut segments);
+        let result = send_some(self.write.as_fd(), &mut segments);
         let mut state = self.lock();
         state.written += (before - segments.len()) as u64;
         let driver = if result.is_ok() && segments.is_empty() && state.outbox.is_empty() {
@@ -191,7 +191,7 @@ impl SharedConnection {
             state.turn = Turn::Driver;
             drop(state);
             let before = segments.len();
-            let result = send_some(self.write.as_ref(), &mut segments);
+            let result = send_some(self.write.as_fd(), &mut segments);
             let mut state = self.lock();
             state.written += (before - segments.len()) as u64;
             result?;
