@@ -142,3 +142,84 @@ const BLOCK_LEN: usize = 96 << 10;
 
 /// The largest memory kept for the next request: an idle lane should not sit on the full 64 MiB.
 const MAX_KEPT_LEN: usize = 32 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::thread;
+
+    use gunmetal_protocol::MessageType;
+
+    use super::*;
+
+    /// Sends one request for each length, in writes of `step` bytes; returns what the input made of them, all kept.
+    fn taken(lens: &[usize], step: usize) -> Vec<Frame> {
+        let (mut router, lane) = UnixStream::pair().unwrap();
+        let wire: Vec<u8> = lens.iter().zip(1..).flat_map(|(&len, id)| request(id, len)).collect();
+        let writer =
+            thread::spawn(move || wire.chunks(step).for_each(|part| router.write_all(part).unwrap()));
+        let mut input = LaneInput::new();
+        let mut frames = Vec::new();
+        while frames.len() < lens.len() {
+            match input.buffered().unwrap() {
+                Some(frame) => frames.push(frame),
+                None => frames.extend(input.read(&lane).unwrap()),
+            }
+        }
+        writer.join().unwrap();
+        assert!(matches!(input.read(&lane), Err(InputError::Closed)));
+        frames
+    }
+
+    fn request(request_id: u64, len: usize) -> Vec<u8> {
+        let payload_len = u32::try_from(len).unwrap();
+        let header = Header { message_type: MessageType::Request, payload_len, request_id };
+        [header.encode().to_vec(), payload(request_id, len)].concat()
+    }
+
+    fn payload(request_id: u64, len: usize) -> Vec<u8> {
+        (request_id..).map(|number| number.to_le_bytes()[0]).take(len).collect()
+    }
+
+    #[test]
+    fn what_an_action_keeps_is_not_overwritten() {
+        let edge = BLOCK_LEN - HEADER_LEN;
+        let lens = [0, 5, edge - 1, 70_000, edge, 3, edge + 1, 0, 300_000, 9, 200_000, 100];
+        for step in [7, 1000, 65_536, usize::MAX] {
+            for (frame, (&len, id)) in taken(&lens, step).iter().zip(lens.iter().zip(1..)) {
+                assert_eq!(frame.header.request_id, id);
+                assert!(frame.payload == payload(id, len), "request {id} of {len} bytes, written by {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn memory_that_nobody_keeps_is_used_again() {
+        let (mut router, lane) = UnixStream::pair().unwrap();
+        let mut input = LaneInput::new();
+        let mut small = Vec::new();
+        for id in 1..4 {
+            router.write_all(&request(id, 10)).unwrap();
+            assert!(input.read(&lane).unwrap().is_none());
+            small.push(input.buffered().unwrap().unwrap().payload.as_ptr());
+        }
+        assert!(small.iter().all(|&at| at == small[0]), "{small:?}");
+
+        let (large_len, mut large) = (BLOCK_LEN + 1000, Vec::new());
+        for id in 4..7 {
+            let request = request(id, large_len);
+            let mut router = router.try_clone().unwrap();
+            let writer = thread::spawn(move || router.write_all(&request).unwrap());
+            let frame = loop {
+                match input.read(&lane).unwrap() {
+                    Some(frame) => break frame,
+                    None => assert!(input.buffered().unwrap().is_none()),
+                }
+            };
+            writer.join().unwrap();
+            large.push(frame.payload.as_ptr());
+            input.recycle(frame.payload);
+        }
+        assert!(large.iter().all(|&at| at == large[0]), "{large:?}");
+    }
+}
