@@ -229,7 +229,11 @@ fn a_stopping_worker_is_drained() {
     let mut client = rig.client();
     client.call(1, "slow", "x");
     worker.lane().request();
+    let idle = rig.worker(1);
     rig.tell(&ToRouter::WorkerStopping { worker: worker.id });
+    rig.tell(&ToRouter::WorkerStopping { worker: idle.id });
+    // So the first has been heard as well, and call 2 can't slip in before it.
+    assert_eq!(rig.heard(), FromRouter::Drained { worker: idle.id });
     client.call(2, "echo", "y");
     worker.lane().respond(1, "done");
     assert_eq!(client.result(1), Value::from("done"));
