@@ -6,11 +6,15 @@ use crate::tag;
 
 /// Length of the value at the front of `bytes` if all of it is in order.
 ///
-/// `None` says only that the careful reader has to look: at a mistake, which it names, or at lists and
-/// dicts nested more than [`QUICK_DEPTH`] deep. Nothing in this loop builds an error or calls out for
+/// `None` says only that the careful reader has to look: at a mistake, which it names, at lists and
+/// dicts nested more than [`QUICK_DEPTH`] deep, or at more bytes than a single string may have. Nothing in this loop builds an error or calls out for
 /// short strings, which makes it three times as fast.
 #[inline]
 pub(super) fn value_len(bytes: &[u8]) -> Option<usize> {
+    // What lies within so few bytes is not longer either: no length needs a look of its own.
+    if bytes.len() > MAX_DATA_LEN as usize {
+        return None;
+    }
     let mut rest = bytes;
     // Items left in each open container but the innermost; a dict's carry `DICT_BIT`.
     let mut outer = [0_u32; QUICK_DEPTH];
@@ -29,8 +33,8 @@ pub(super) fn value_len(bytes: &[u8]) -> Option<usize> {
         }
         left -= 1;
         if is_dict {
-            let (&tag::STRING, key) = rest.split_first()? else { return None };
-            rest = behind_string(key)?;
+            let ([tag::STRING, len @ ..], key) = rest.split_first_chunk::<5>()? else { return None };
+            rest = behind_text(*len, key)?;
         }
         let (&tag, behind) = rest.split_first()?;
         rest = match tag {
@@ -58,7 +62,14 @@ pub(super) fn value_len(bytes: &[u8]) -> Option<usize> {
 
 #[inline]
 fn behind_string(rest: &[u8]) -> Option<&[u8]> {
-    let (text, rest) = split_data(rest)?;
+    let (len, rest) = rest.split_first_chunk()?;
+    behind_text(*len, rest)
+}
+
+/// The same with the length taken off already.
+#[inline]
+fn behind_text(len: [u8; 4], rest: &[u8]) -> Option<&[u8]> {
+    let (text, rest) = rest.split_at_checked(u32::from_be_bytes(len) as usize)?;
     (is_short_ascii(text) || std::str::from_utf8(text).is_ok()).then_some(rest)
 }
 
@@ -66,11 +77,7 @@ fn behind_string(rest: &[u8]) -> Option<&[u8]> {
 #[inline]
 fn split_data(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = rest.split_first_chunk()?;
-    let len = u32::from_be_bytes(*len);
-    if len > MAX_DATA_LEN {
-        return None;
-    }
-    rest.split_at_checked(len as usize)
+    rest.split_at_checked(u32::from_be_bytes(*len) as usize)
 }
 
 /// Whether it is ASCII and so short that the call to the standard library's check would cost more.
