@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of this module")]
 
 pub mod probe;
+pub mod python;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
