@@ -61,7 +61,7 @@ mod logging;
 mod server;
 mod settings;
 
-pub use gunmetal_arbiter::{BindAddress, Listener};
+pub use gunmetal_arbiter::{BindAddress, Hooks, Listener};
 pub use gunmetal_protocol::{self as protocol, Args, Bytes, Dict, Value, args, value};
 pub use http::{Connection, HttpOutcome, HttpWorker};
 pub use log_level::LogLevel;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gunmetal_arbiter::{
-    Allocation, AppLimit, DirtyConfig, MasterConfig, ServiceError, run_dirty_only, run_master,
+    Allocation, AppLimit, DirtyConfig, Hooks, MasterConfig, NoHooks, ServiceError, run_dirty_only, run_master,
 };
 use gunmetal_dirty::{AppRegistry, DirtyApp};
 
@@ -19,11 +19,11 @@ use crate::{LogLevel, Settings, logging};
 /// A service: its dirty apps, its HTTP workers, and the defaults of its settings.
 ///
 /// Everything set here is a default: the command line, the environment and the configuration file go before it.
-#[derive(Default)]
 pub struct Server {
     registry: AppRegistry,
     http: Option<HttpClosure>,
     defaults: Layer,
+    hooks: Arc<dyn Hooks>,
     /// A default that is not allowed is reported by [`run`](Self::run), which has somebody to report it to.
     mistakes: Vec<SettingsError>,
 }
@@ -31,7 +31,13 @@ pub struct Server {
 impl Server {
     /// A service without apps and without HTTP workers.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            registry: AppRegistry::default(),
+            http: None,
+            defaults: Layer::default(),
+            hooks: Arc::new(NoHooks),
+            mistakes: Vec::new(),
+        }
     }
 
     /// Registers a dirty app under the path by which clients call it, `module:Name`.
@@ -111,6 +117,43 @@ impl Server {
         self.set(Key::DirtyGracefulTimeout, Raw::Float(timeout.as_secs_f64()))
     }
 
+    /// The default of `dirty_stash_limit`, in bytes; 0 is no limit.
+    #[must_use]
+    pub fn dirty_stash_limit(self, bytes: u64) -> Self {
+        self.set(Key::DirtyStashLimit, Raw::Text(bytes.to_string()))
+    }
+
+    /// The default of `dirty_max_requests`; 0 is no limit.
+    #[must_use]
+    pub fn dirty_max_requests(self, count: u64) -> Self {
+        self.set(Key::DirtyMaxRequests, Raw::Text(count.to_string()))
+    }
+
+    /// The default of `dirty_max_requests_jitter`.
+    #[must_use]
+    pub fn dirty_max_requests_jitter(self, count: u64) -> Self {
+        self.set(Key::DirtyMaxRequestsJitter, Raw::Text(count.to_string()))
+    }
+
+    /// The default of `dirty_max_rss`, in bytes; 0 is no limit.
+    #[must_use]
+    pub fn dirty_max_rss(self, bytes: u64) -> Self {
+        self.set(Key::DirtyMaxRss, Raw::Text(bytes.to_string()))
+    }
+
+    /// The default of `errorlog`: the file that log lines are appended to, `-` for standard error.
+    #[must_use]
+    pub fn error_log(self, path: impl Into<String>) -> Self {
+        self.set(Key::ErrorLog, Raw::Text(path.into()))
+    }
+
+    /// What the program does at the stations of the service's life.
+    #[must_use]
+    pub fn hooks(mut self, hooks: impl Hooks + 'static) -> Self {
+        self.hooks = Arc::new(hooks);
+        self
+    }
+
     /// The default of `loglevel`.
     #[must_use]
     pub fn log_level(self, level: LogLevel) -> Self {
@@ -159,7 +202,7 @@ impl Server {
                 .map_err(Failure::Settings)?;
         logging::init(settings.loglevel);
 
-        let dirty = dirty_config(&settings, self.registry, flags.dirty_socket);
+        let dirty = dirty_config(&settings, self.registry, self.hooks, flags.dirty_socket);
         if flags.dirty_only {
             return run_dirty_only(&dirty).map_err(Failure::Service);
         }
@@ -187,13 +230,24 @@ impl Server {
     }
 }
 
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 enum Failure {
     Usage(clap::Error),
     Settings(SettingsError),
     Service(ServiceError),
 }
 
-fn dirty_config(settings: &Settings, registry: AppRegistry, socket: Option<PathBuf>) -> DirtyConfig {
+fn dirty_config(
+    settings: &Settings,
+    registry: AppRegistry,
+    hooks: Arc<dyn Hooks>,
+    socket: Option<PathBuf>,
+) -> DirtyConfig {
     let apps = match &settings.dirty_apps {
         Some(specs) => specs
             .iter()
@@ -221,6 +275,12 @@ fn dirty_config(settings: &Settings, registry: AppRegistry, socket: Option<PathB
         timeout: settings.dirty_timeout,
         graceful_timeout: settings.dirty_graceful_timeout,
         socket,
+        stash_limit: settings.dirty_stash_limit,
+        max_requests: settings.dirty_max_requests,
+        max_requests_jitter: settings.dirty_max_requests_jitter,
+        max_rss: settings.dirty_max_rss,
+        hooks,
+        reopen_logs: || {},
     }
 }
 

@@ -8,7 +8,9 @@ mod key;
 mod layer;
 mod origin;
 mod raw;
+mod size;
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,6 +51,16 @@ pub struct Settings {
     pub dirty_threads: u32,
     /// Time that dirty calls have to finish when the service stops.
     pub dirty_graceful_timeout: Duration,
+    /// Memory that stash tables may take, in bytes; `None` is a quarter of the machine's.
+    pub dirty_stash_limit: Option<u64>,
+    /// Calls after which a dirty worker is replaced; `None` is no limit.
+    pub dirty_max_requests: Option<NonZeroU64>,
+    /// The most calls that are added to `dirty_max_requests`, worker by worker, at random.
+    pub dirty_max_requests_jitter: u64,
+    /// Resident memory beyond which a dirty worker is replaced, in bytes; `None` is no limit.
+    pub dirty_max_rss: Option<u64>,
+    /// The file that log lines are appended to; `None` is standard error.
+    pub errorlog: Option<PathBuf>,
     /// How much is logged.
     pub loglevel: LogLevel,
 }
@@ -83,6 +95,12 @@ impl Settings {
             dirty_timeout: none_if_zero(value(layer.dirty_timeout).unwrap_or(DEFAULT_DIRTY_TIMEOUT)),
             dirty_threads: value(layer.dirty_threads).unwrap_or(1),
             dirty_graceful_timeout: value(layer.dirty_graceful_timeout).unwrap_or(DEFAULT_TIMEOUT),
+            dirty_stash_limit: value(layer.dirty_stash_limit)
+                .map(|limit| if limit == 0 { u64::MAX } else { limit }),
+            dirty_max_requests: value(layer.dirty_max_requests).and_then(NonZeroU64::new),
+            dirty_max_requests_jitter: value(layer.dirty_max_requests_jitter).unwrap_or(0),
+            dirty_max_rss: value(layer.dirty_max_rss).filter(|limit| *limit > 0),
+            errorlog: value(layer.error_log).flatten(),
             loglevel: value(layer.log_level).unwrap_or(LogLevel::Info),
         })
     }

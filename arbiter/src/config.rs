@@ -1,12 +1,14 @@
 //! What a service is told to be, after all settings have been read and checked.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gunmetal_dirty::AppRegistry;
 
-use crate::{Allocation, BindAddress};
+use crate::{Allocation, BindAddress, Hooks};
 
 /// What the master runs.
 #[derive(Debug)]
@@ -40,6 +42,18 @@ pub struct DirtyConfig {
     pub graceful_timeout: Duration,
     /// Where the dirty arbiter listens; `None` for a path of its own in the temporary directory.
     pub socket: Option<PathBuf>,
+    /// Memory that stash tables may take, in bytes; `None` for a quarter of the machine's.
+    pub stash_limit: Option<u64>,
+    /// Calls after which a worker is replaced.
+    pub max_requests: Option<NonZeroU64>,
+    /// The most calls that are added to `max_requests`, worker by worker, at random.
+    pub max_requests_jitter: u64,
+    /// Resident memory beyond which a worker is replaced, in bytes.
+    pub max_rss: Option<u64>,
+    /// What the program does at the stations of the processes' lives.
+    pub hooks: Arc<dyn Hooks>,
+    /// Opens the log file anew, in the process that calls it. Must neither block for long nor panic.
+    pub reopen_logs: fn(),
 }
 
 impl DirtyConfig {

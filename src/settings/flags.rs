@@ -61,6 +61,10 @@ fn command() -> Command {
         let action = if key.is_list() { ArgAction::Append } else { ArgAction::Set };
         let arg =
             Arg::new(key.name()).long(key.flag()).action(action).allow_hyphen_values(true).help(key.help());
+        let arg = match key.flag_alias() {
+            Some(alias) => arg.visible_alias(alias),
+            None => arg,
+        };
         match key.short() {
             Some(short) => arg.short(short),
             None => arg,

@@ -2,6 +2,8 @@
 
 use gunmetal_arbiter::{APP_SPEC_FORMS, BIND_ADDRESS_FORMS, MAX_WORKERS};
 
+use super::size::SIZE_FORMS;
+
 /// A setting, under gunicorn's name for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
@@ -14,12 +16,17 @@ pub(crate) enum Key {
     DirtyTimeout,
     DirtyThreads,
     DirtyGracefulTimeout,
+    DirtyStashLimit,
+    DirtyMaxRequests,
+    DirtyMaxRequestsJitter,
+    DirtyMaxRss,
+    ErrorLog,
     LogLevel,
 }
 
 impl Key {
     /// Every setting, in the order in which help texts list them.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Bind,
         Self::Workers,
         Self::Timeout,
@@ -29,6 +36,11 @@ impl Key {
         Self::DirtyTimeout,
         Self::DirtyThreads,
         Self::DirtyGracefulTimeout,
+        Self::DirtyStashLimit,
+        Self::DirtyMaxRequests,
+        Self::DirtyMaxRequestsJitter,
+        Self::DirtyMaxRss,
+        Self::ErrorLog,
         Self::LogLevel,
     ];
 
@@ -44,6 +56,11 @@ impl Key {
             Self::DirtyTimeout => "dirty_timeout",
             Self::DirtyThreads => "dirty_threads",
             Self::DirtyGracefulTimeout => "dirty_graceful_timeout",
+            Self::DirtyStashLimit => "dirty_stash_limit",
+            Self::DirtyMaxRequests => "dirty_max_requests",
+            Self::DirtyMaxRequestsJitter => "dirty_max_requests_jitter",
+            Self::DirtyMaxRss => "dirty_max_rss",
+            Self::ErrorLog => "errorlog",
             Self::LogLevel => "loglevel",
         }
     }
@@ -65,7 +82,20 @@ impl Key {
             Self::DirtyTimeout => "dirty-timeout",
             Self::DirtyThreads => "dirty-threads",
             Self::DirtyGracefulTimeout => "dirty-graceful-timeout",
+            Self::DirtyStashLimit => "dirty-stash-limit",
+            Self::DirtyMaxRequests => "dirty-max-requests",
+            Self::DirtyMaxRequestsJitter => "dirty-max-requests-jitter",
+            Self::DirtyMaxRss => "dirty-max-rss",
+            Self::ErrorLog => "error-logfile",
             Self::LogLevel => "log-level",
+        }
+    }
+
+    /// Another name of the long flag, as in gunicorn.
+    pub(crate) fn flag_alias(self) -> Option<&'static str> {
+        match self {
+            Self::ErrorLog => Some("log-file"),
+            _ => None,
         }
     }
 
@@ -98,6 +128,10 @@ impl Key {
             Self::Timeout | Self::DirtyTimeout => "seconds, 0 for no timeout".into(),
             Self::GracefulTimeout | Self::DirtyGracefulTimeout => "seconds, 0 to wait for nobody".into(),
             Self::DirtyApps => format!("a list of {APP_SPEC_FORMS}"),
+            Self::DirtyStashLimit | Self::DirtyMaxRss => format!("{SIZE_FORMS}, 0 for no limit"),
+            Self::DirtyMaxRequests => "a whole number, 0 for no limit".into(),
+            Self::DirtyMaxRequestsJitter => "a whole number".into(),
+            Self::ErrorLog => "the path of a file, or - for standard error".into(),
             Self::LogLevel => "critical, error, warning, info, debug or trace".into(),
         }
     }
@@ -124,6 +158,19 @@ impl Key {
             Self::DirtyGracefulTimeout => {
                 "Seconds that dirty calls have to finish when the service stops [default: 30]"
             }
+            Self::DirtyStashLimit => {
+                "Memory that stash tables may take, as 512M or 2G, 0 for no limit [default: a quarter of the machine's]"
+            }
+            Self::DirtyMaxRequests => {
+                "Calls after which a dirty worker is replaced, 0 for never [default: 0]"
+            }
+            Self::DirtyMaxRequestsJitter => {
+                "At most so many calls are added to dirty-max-requests, worker by worker, at random [default: 0]"
+            }
+            Self::DirtyMaxRss => {
+                "Resident memory beyond which a dirty worker is replaced, as 512M or 2G, 0 for never [default: 0]"
+            }
+            Self::ErrorLog => "File that log lines are appended to, - for standard error [default: -]",
             Self::LogLevel => "critical, error, warning, info, debug or trace [default: info]",
         }
     }

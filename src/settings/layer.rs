@@ -1,5 +1,6 @@
 //! The settings that one source gives, each with its origin.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gunmetal_arbiter::{AppSpec, BindAddress, MAX_WORKERS};
@@ -29,6 +30,12 @@ pub(crate) struct Layer {
     pub(crate) dirty_timeout: Option<Given<Duration>>,
     pub(crate) dirty_threads: Option<Given<u32>>,
     pub(crate) dirty_graceful_timeout: Option<Given<Duration>>,
+    pub(crate) dirty_stash_limit: Option<Given<u64>>,
+    pub(crate) dirty_max_requests: Option<Given<u64>>,
+    pub(crate) dirty_max_requests_jitter: Option<Given<u64>>,
+    pub(crate) dirty_max_rss: Option<Given<u64>>,
+    /// The file; `None` in it is standard error.
+    pub(crate) error_log: Option<Given<Option<PathBuf>>>,
     pub(crate) log_level: Option<Given<LogLevel>>,
 }
 
@@ -46,6 +53,11 @@ impl Layer {
             Key::DirtyTimeout => put(&mut self.dirty_timeout, raw.seconds(), at),
             Key::DirtyThreads => put(&mut self.dirty_threads, raw.count(1, MAX_WORKERS), at),
             Key::DirtyGracefulTimeout => put(&mut self.dirty_graceful_timeout, raw.seconds(), at),
+            Key::DirtyStashLimit => put(&mut self.dirty_stash_limit, raw.size(), at),
+            Key::DirtyMaxRequests => put(&mut self.dirty_max_requests, raw.whole_number(), at),
+            Key::DirtyMaxRequestsJitter => put(&mut self.dirty_max_requests_jitter, raw.whole_number(), at),
+            Key::DirtyMaxRss => put(&mut self.dirty_max_rss, raw.size(), at),
+            Key::ErrorLog => put(&mut self.error_log, raw.file_or_dash(), at),
             Key::LogLevel => put(&mut self.log_level, raw.log_level(), at),
         };
         outcome.map_err(|reason| SettingsError::BadValue {
@@ -69,6 +81,11 @@ impl Layer {
             dirty_timeout: self.dirty_timeout.or(lower.dirty_timeout),
             dirty_threads: self.dirty_threads.or(lower.dirty_threads),
             dirty_graceful_timeout: self.dirty_graceful_timeout.or(lower.dirty_graceful_timeout),
+            dirty_stash_limit: self.dirty_stash_limit.or(lower.dirty_stash_limit),
+            dirty_max_requests: self.dirty_max_requests.or(lower.dirty_max_requests),
+            dirty_max_requests_jitter: self.dirty_max_requests_jitter.or(lower.dirty_max_requests_jitter),
+            dirty_max_rss: self.dirty_max_rss.or(lower.dirty_max_rss),
+            error_log: self.error_log.or(lower.error_log),
             log_level: self.log_level.or(lower.log_level),
         }
     }

@@ -1,9 +1,11 @@
 //! A value as it was written, before it is known to be one of its setting's.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::size;
 use crate::log_level::LogLevel;
 
 /// What a source holds: text from flags and variables, typed from a file or the program.
@@ -27,6 +29,36 @@ impl Raw {
         };
         let count = count.ok_or("not a whole number in range")?;
         if (min..=max).contains(&count) { Ok(count) } else { Err("out of range".into()) }
+    }
+
+    /// A whole number, however large.
+    pub(super) fn whole_number(&self) -> Result<u64, String> {
+        let number = match self {
+            Self::Integer(number) => u64::try_from(*number).ok(),
+            Self::Text(text) => text.trim().parse().ok(),
+            Self::Float(_) | Self::List(_) | Self::Other(_) => None,
+        };
+        number.ok_or_else(|| "not a whole number in range".into())
+    }
+
+    /// A size in bytes.
+    pub(super) fn size(&self) -> Result<u64, String> {
+        match self {
+            Self::Integer(bytes) => u64::try_from(*bytes).map_err(|_| "less than nothing".into()),
+            Self::Text(text) => size::parse(text),
+            Self::Float(_) | Self::List(_) | Self::Other(_) => Err("not a size".into()),
+        }
+    }
+
+    /// The path of a file; `None` is the dash of standard error.
+    pub(super) fn file_or_dash(&self) -> Result<Option<PathBuf>, String> {
+        match self {
+            Self::Text(text) if text == "-" => Ok(None),
+            Self::Text(text) if text.is_empty() => Err("the path is empty".into()),
+            Self::Text(text) if text.contains('\0') => Err("a path holds no zero byte".into()),
+            Self::Text(text) => Ok(Some(text.into())),
+            _ => Err("not a string".into()),
+        }
     }
 
     /// A number of seconds, with decimals if need be.
