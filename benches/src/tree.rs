@@ -22,8 +22,26 @@ impl Tree {
     ///
     /// The program cannot be started, or does not listen within ten seconds.
     pub fn start(program: &str, socket: PathBuf, environment: &[(&str, &str)]) -> Result<Self> {
+        Self::start_with(program, &[], socket, environment)
+    }
+
+    /// [`start`](Self::start) with further flags.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn start_with(
+        program: &str,
+        flags: &[&str],
+        socket: PathBuf,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let mut command = Command::new(program);
-        command.args(["--dirty-only", "--dirty-socket"]).arg(&socket).args(["--log-level", "error"]);
+        command
+            .args(["--dirty-only", "--dirty-socket"])
+            .arg(&socket)
+            .args(["--log-level", "error"])
+            .args(flags);
         command.envs(environment.iter().copied());
         let arbiter = Child::spawn(&mut command)?;
         let deadline = Instant::now() + Duration::from_secs(10);
