@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
-    Action, Child, Event, Heartbeat, Pid, Poller, Pool, PoolConfig, Readiness, ReadyReader, RestartPolicy,
+    Action, Child, Event, ExitStatus, Heartbeat, Pid, Poller, Pool, PoolConfig, Readiness, ReadyReader, RestartPolicy,
     Signal, WorkerId,
 };
 
@@ -222,7 +222,7 @@ impl Crew {
             Err(error) => {
                 // Somebody else reaped it: it is gone all the same, and nobody knows how.
                 tracing::error!(%worker, %error, "exit status lost");
-                gunmetal_supervise::ExitStatus::Code(UNKNOWN_EXIT)
+                ExitStatus::Unknown
             }
         };
         if let Some(reader) = member.readiness.take() {
@@ -299,6 +299,3 @@ fn seed() -> u64 {
     let _ = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     u64::from_ne_bytes(bytes)
 }
-
-/// Shown for a process whose exit status was taken by somebody else.
-const UNKNOWN_EXIT: i32 = 255;

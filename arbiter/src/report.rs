@@ -81,7 +81,7 @@ pub(crate) fn cause(departure: &Departure, status: Option<ExitStatus>) -> String
         Some(ExitStatus::Signal { .. }) => {
             format!("was {}", status.map(|s| s.to_string()).unwrap_or_default())
         }
-        Some(status @ ExitStatus::Code(_)) => status.to_string(),
+        Some(status @ (ExitStatus::Code(_) | ExitStatus::Unknown)) => status.to_string(),
         None => "was never started".to_owned(),
     };
     match departure {

@@ -20,6 +20,8 @@ pub enum ExitStatus {
         /// Whether it left a core dump.
         core: bool,
     },
+    /// It has ended, and another process was told how.
+    Unknown,
 }
 
 impl ExitStatus {
@@ -29,12 +31,12 @@ impl ExitStatus {
         self == ExitStatus::Code(0)
     }
 
-    /// The exit code, or `None` if a signal ended the process.
+    /// The exit code, or `None` if a signal ended the process or nobody knows.
     #[must_use]
     pub fn code(self) -> Option<i32> {
         match self {
             ExitStatus::Code(code) => Some(code),
-            ExitStatus::Signal { .. } => None,
+            ExitStatus::Signal { .. } | ExitStatus::Unknown => None,
         }
     }
 
@@ -42,7 +44,7 @@ impl ExitStatus {
     #[must_use]
     pub fn signal(self) -> Option<i32> {
         match self {
-            ExitStatus::Code(_) => None,
+            ExitStatus::Code(_) | ExitStatus::Unknown => None,
             ExitStatus::Signal { signal, .. } => Some(signal),
         }
     }
@@ -62,6 +64,7 @@ impl fmt::Display for ExitStatus {
                 }
                 Ok(())
             }
+            ExitStatus::Unknown => f.write_str("ended, its exit status is unknown"),
         }
     }
 }

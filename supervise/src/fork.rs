@@ -6,6 +6,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
@@ -41,7 +42,7 @@ pub fn fork() -> Result<Fork, ForkError> {
     };
     // The pid cannot be reused before we reap it, so the descriptor means this child and no other.
     match sys::pidfd::open(pid) {
-        Ok(pidfd) => Ok(Fork::Parent(Child { pid, pidfd, status: None })),
+        Ok(pidfd) => Ok(Fork::Parent(Child { pid, pidfd, origin: Origin::Forked, status: None })),
         Err(errno) => {
             // Without a handle it cannot be supervised: it must not live.
             let _ = nix::sys::signal::kill(pid, Signal::SIGKILL);
@@ -86,10 +87,24 @@ pub struct Newborn {
 pub struct Child {
     pid: Pid,
     pidfd: OwnedFd,
+    origin: Origin,
     status: Option<ExitStatus>,
 }
 
+/// Whose child it is by birth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// This process reaps it.
+    Forked,
+    /// Somebody else does.
+    Adopted,
+}
+
 impl Child {
+    pub(crate) fn adopted(pid: Pid, pidfd: OwnedFd) -> Child {
+        Child { pid, pidfd, origin: Origin::Adopted, status: None }
+    }
+
     /// The child's pid, for logs and titles.
     #[must_use]
     pub fn pid(&self) -> Pid {
@@ -109,6 +124,8 @@ impl Child {
     }
 
     /// Reaps the child if it has ended; `None` while it runs. Gives the same answer ever after.
+    ///
+    /// How an [adopted](Child::adopt) child ended is not known.
     ///
     /// # Errors
     ///
@@ -131,14 +148,28 @@ impl Child {
     }
 
     fn reap(&mut self, flags: Option<WaitPidFlag>) -> io::Result<Option<ExitStatus>> {
-        if self.status.is_none() {
-            self.status = match waitpid(self.pid, flags) {
+        if self.status.is_some() {
+            return Ok(self.status);
+        }
+        self.status = match self.origin {
+            Origin::Adopted => self.has_ended(flags)?.then_some(ExitStatus::Unknown),
+            Origin::Forked => match waitpid(self.pid, flags) {
                 Ok(status) => ended(status).map(|(_, status)| status),
                 Err(Errno::EINTR) => None,
                 Err(errno) => return Err(errno.into()),
-            };
-        }
+            },
+        };
         Ok(self.status)
+    }
+
+    /// What the descriptor tells: it is readable from the end on, and stays so when the process has been reaped.
+    fn has_ended(&self, flags: Option<WaitPidFlag>) -> io::Result<bool> {
+        let timeout = if flags.is_some() { PollTimeout::ZERO } else { PollTimeout::NONE };
+        match poll(&mut [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(count) => Ok(count > 0),
+            Err(Errno::EINTR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::libc::{EOPNOTSUPP, O_TMPFILE};
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{Pid, geteuid};
 
 /// A file without a name, made by a parent before the fork; the child touches it, the parent looks at its age.
 ///
@@ -31,6 +32,21 @@ impl Heartbeat {
         let heartbeat = Heartbeat { file: nameless_file(dir)? };
         heartbeat.touch()?;
         Ok(heartbeat)
+    }
+
+    /// The heartbeat that the process `pid` holds as its descriptor `number`, to be looked at only.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if that is no heartbeat of this user; otherwise what the file system refused.
+    pub fn of_process(pid: Pid, number: RawFd) -> io::Result<Heartbeat> {
+        let file = File::open(format!("/proc/{pid}/fd/{number}"))?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.nlink() > 0 || metadata.uid() != geteuid().as_raw() {
+            let text = format!("descriptor {number} of process {pid} is no heartbeat");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        Ok(Heartbeat { file })
     }
 
     /// Says: alive.
@@ -113,6 +129,26 @@ mod tests {
         heartbeat.touch().unwrap();
         let fresh = heartbeat.age().unwrap();
         assert!(fresh < stale, "{fresh:?} after the touch, {stale:?} before");
+    }
+
+    #[test]
+    fn another_process_sees_it_by_the_number_of_its_descriptor() {
+        use std::os::fd::AsRawFd;
+        let heartbeat = Heartbeat::create_in(&std::env::temp_dir()).unwrap();
+        let number = heartbeat.as_fd().as_raw_fd();
+        let seen = Heartbeat::of_process(nix::unistd::getpid(), number).unwrap();
+        assert_eq!(seen.last_touch().unwrap(), heartbeat.last_touch().unwrap());
+        heartbeat.touch().unwrap();
+        assert_eq!(seen.last_touch().unwrap(), heartbeat.last_touch().unwrap());
+    }
+
+    #[test]
+    fn a_file_with_a_name_is_no_heartbeat() {
+        use std::os::fd::AsRawFd;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let number = file.as_file().as_fd().as_raw_fd();
+        let error = Heartbeat::of_process(nix::unistd::getpid(), number).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
     }
 
     #[test]

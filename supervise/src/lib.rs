@@ -108,6 +108,8 @@
 //! Linux 5.9 or later. All `unsafe` code of the workspace is in this crate's private `sys` module.
 #![deny(unsafe_code)]
 
+mod adopt;
+mod ancestors;
 mod child_setup;
 mod close_on_exec;
 mod environment;
@@ -118,6 +120,7 @@ mod memory;
 mod orphans;
 mod poller;
 mod pool;
+mod process_identity;
 mod readiness;
 mod restart_policy;
 mod run_dir;
@@ -128,6 +131,8 @@ mod title;
 mod unix_socket;
 mod worker_id;
 
+pub use adopt::AdoptError;
+pub use ancestors::Ancestors;
 pub use child_setup::{BecomeChildError, ChildSetup, Parent};
 pub use close_on_exec::{OnExec, set_on_exec};
 pub use environment::{remove_env, set_env};
@@ -143,6 +148,7 @@ pub use pool::{
     APP_LOAD_FAILED, Action, Departure, Event, Pool, PoolConfig, STARTUP_FAILED, StartupFailure, StopMode,
     WorkerState,
 };
+pub use process_identity::ProcessIdentity;
 pub use readiness::{Readiness, ReadyReader, ReadyWriter, readiness_pipe};
 pub use restart_policy::{Failure, Jitter, RestartHistory, RestartPolicy};
 pub use run_dir::{RunDir, RunDirError};

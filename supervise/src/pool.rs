@@ -1,6 +1,7 @@
 //! The pool machine: which processes there should be, and what to do about it.
 
 mod action;
+mod adopt;
 mod config;
 mod event;
 #[cfg(test)]
@@ -92,7 +93,13 @@ impl Pool {
     /// A pool that wants to spawn `config.size` workers.
     #[must_use]
     pub fn new(config: PoolConfig) -> Pool {
-        let mut pool = Pool {
+        let mut pool = Pool::empty(config);
+        pool.fill();
+        pool
+    }
+
+    fn empty(config: PoolConfig) -> Pool {
+        Pool {
             jitter: Jitter::from_seed(config.jitter_seed),
             phase: Phase::Booting { then_reload: false },
             slots: BTreeMap::new(),
@@ -101,10 +108,12 @@ impl Pool {
             essential: BTreeSet::new(),
             actions: VecDeque::new(),
             config,
-        };
-        pool.grow_to(pool.config.size.min(pool.config.maximum).max(pool.config.minimum));
-        pool.boot_if_ready(None);
-        pool
+        }
+    }
+
+    fn fill(&mut self) {
+        self.grow_to(self.config.size.min(self.config.maximum).max(self.config.minimum));
+        self.boot_if_ready(None);
     }
 
     /// Takes news. What follows from it is in [`poll_action`](Pool::poll_action).

@@ -113,12 +113,17 @@ struct World {
 }
 
 impl World {
-    fn new(config: PoolConfig) -> World {
+    /// `adopted` is how many workers serve from the beginning.
+    fn new(config: PoolConfig, adopted: u32) -> World {
+        let adopted =
+            || (0..adopted).map(|slot| WorkerId { slot: slot * 2, generation: 1 + u64::from(slot) });
         World {
-            pool: Pool::new(config),
+            pool: Pool::adopting(config, [], adopted()),
             now: Instant::now(),
-            living: BTreeMap::new(),
-            spawned: BTreeSet::new(),
+            living: adopted()
+                .map(|worker| (worker, Process { is_stubborn: false, has_spoken: true }))
+                .collect(),
+            spawned: adopted().collect(),
             gone: BTreeSet::new(),
             serving: BTreeSet::new(),
             forking: Vec::new(),
@@ -337,8 +342,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_stop_ends_with_nobody_left((config, history) in (config(), history()), graceful: bool) {
-        let mut world = World::new(config);
+    fn every_stop_ends_with_nobody_left(
+        (config, history, adopted) in (config(), history(), 0_u32..3),
+        graceful: bool,
+    ) {
+        let mut world = World::new(config, adopted);
         for step in history {
             world.take(step);
         }
@@ -351,8 +359,10 @@ proptest! {
     }
 
     #[test]
-    fn the_pool_returns_to_its_size_when_all_is_well((config, history) in (config(), history())) {
-        let mut world = World::new(config);
+    fn the_pool_returns_to_its_size_when_all_is_well(
+        (config, history, adopted) in (config(), history(), 0_u32..3),
+    ) {
+        let mut world = World::new(config, adopted);
         for step in history {
             world.take(step);
         }
@@ -373,7 +383,7 @@ proptest! {
 
     #[test]
     fn a_pool_is_as_large_as_it_was_last_told((config, history) in (config(), history()), wanted in 0_u32..9) {
-        let mut world = World::new(config.clone());
+        let mut world = World::new(config.clone(), 0);
         for step in history {
             world.take(step);
         }

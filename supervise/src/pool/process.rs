@@ -62,6 +62,11 @@ impl Process {
         Process { id, state: State::Spawning, departure: None }
     }
 
+    /// A process that another pool has put into service.
+    pub(super) fn in_service(id: WorkerId) -> Process {
+        Process { state: State::Serving, ..Process::new(id) }
+    }
+
     pub(super) fn spawned(&mut self, cx: &mut Context<'_>) {
         match self.state {
             State::Spawning => {

@@ -1,5 +1,6 @@
 //! The rules, one at a time.
 
+mod adopting;
 mod leaving;
 mod reloading;
 mod resizing;
@@ -8,7 +9,8 @@ mod starting;
 use std::time::{Duration, Instant};
 
 use crate::{
-    Action, Departure, Event, ExitStatus, Pool, PoolConfig, RestartPolicy, Signal, StartupFailure, WorkerId,
+    Action, Departure, Event, ExitStatus, Pool, PoolConfig, RestartPolicy, Signal, StartupFailure, StopMode,
+    WorkerId, WorkerState,
 };
 
 /// A pool with a clock, and a driver whose forks succeed.
@@ -24,6 +26,13 @@ impl Rig {
 
     fn with(config: PoolConfig) -> Rig {
         Rig { pool: Pool::new(config), now: Instant::now() }
+    }
+
+    /// A pool that takes over `adopted`, and knows of `past`.
+    fn adopting(size: u32, past: &[WorkerId], adopted: &[WorkerId]) -> Rig {
+        let config = PoolConfig { size, ..config() };
+        let pool = Pool::adopting(config, past.iter().copied(), adopted.iter().copied());
+        Rig { pool, now: Instant::now() }
     }
 
     /// A pool in which every worker serves.
