@@ -6,6 +6,7 @@
 // clippy knows tests by their harness.
 #![allow(clippy::unwrap_used)]
 
+mod adoption;
 mod cases;
 mod descriptors;
 mod driver;
@@ -35,6 +36,7 @@ const MODULES: &[&[Case]] = &[
     descriptors::CASES,
     titles::CASES,
     parents::CASES,
+    adoption::CASES,
     environment::CASES,
     driver::CASES,
 ];
