@@ -85,6 +85,7 @@ fn spawn_on(
             heartbeat: config.timeout.map(|_| Heartbeat { interval, beat: Box::new(beat) }),
             ready: Some(ReadyWriter(Box::new(pipe))),
             stop: StopSource::Signals,
+            lifeline: None,
         });
         match exit {
             Ok(WorkerExit::Immediate) => 0,

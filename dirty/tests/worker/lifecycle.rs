@@ -1,11 +1,13 @@
 //! From `init` to `close`.
 
+use std::io;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use gunmetal_dirty::AppFactory;
 use gunmetal_dirty::link::{FromWorker, ToWorker};
 use gunmetal_dirty::prelude::*;
-use gunmetal_dirty::worker::{Heartbeat, WorkerExit};
+use gunmetal_dirty::worker::{Fate, Heartbeat, Lifeline, Station, WorkerExit};
 use gunmetal_protocol::args;
 
 use crate::app::{App, counter};
@@ -133,4 +135,42 @@ fn state_outlives_the_router() {
     // The next router uses the same names.
     let (_control, mut lane) = (worker.control(), worker.lane(1));
     assert_eq!(lane.call(1, "calls", args![]), Reply::Result(Value::Int(1)));
+}
+
+/// A lifeline whose stations are reported to the test; its parent lives until the writer is dropped.
+fn lifeline(orphaned: Fate) -> (Lifeline, io::PipeWriter, Receiver<Station>) {
+    let (parent, alive) = io::pipe().unwrap();
+    let (report, stations) = mpsc::channel();
+    let at = move |station| {
+        report.send(station).unwrap();
+        if station == Station::Orphaned { orphaned } else { Fate::GoOn }
+    };
+    (Lifeline { parent: parent.into(), at: Box::new(at) }, alive, stations)
+}
+
+#[test]
+fn an_orphan_that_may_go_on_serves_the_next_router() {
+    let (lifeline, alive, stations) = lifeline(Fate::GoOn);
+    let apps = vec![("tests:App".to_owned(), AppFactory::of::<App>())];
+    let mut worker = Worker::with(1, apps, |config| config.lifeline = Some(lifeline));
+    assert_eq!(stations.recv().unwrap(), Station::Ready);
+    drop(alive);
+    assert_eq!(stations.recv().unwrap(), Station::Orphaned);
+    assert_eq!(worker.lane(1).call(1, "echo", args![1]), Reply::Result(Value::Int(1)));
+    worker.stop().drain();
+    assert_eq!(worker.exit(), WorkerExit::Drained);
+    assert_eq!(stations.iter().collect::<Vec<_>>(), [Station::Draining]);
+}
+
+#[test]
+fn an_orphan_without_anybody_ends_at_once() {
+    let (lifeline, alive, _stations) = lifeline(Fate::End);
+    let apps = vec![("tests:App".to_owned(), AppFactory::of::<App>())];
+    let mut worker = Worker::with(1, apps, |config| config.lifeline = Some(lifeline));
+    let mut lane = worker.lane(1);
+    lane.request(&[(1, "wait", args!["orphan"])]);
+    counter("orphan").wait_for(1);
+    drop(alive);
+    assert_eq!(worker.exit(), WorkerExit::Immediate);
+    counter("orphan.go").add();
 }

@@ -52,6 +52,7 @@ impl Worker {
             heartbeat: None,
             ready: Some(ReadyWriter(Box::new(writer))),
             stop: source,
+            lifeline: None,
         };
         change(&mut config);
         let thread = thread::spawn(move || run(config).unwrap());
