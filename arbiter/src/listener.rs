@@ -111,6 +111,10 @@ impl SocketFile {
         Ok((listener, Self { path: path.to_owned(), inode }))
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Removes the file, unless somebody has put another one in its place.
     pub(crate) fn remove(&self) {
         if fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {

@@ -38,7 +38,6 @@ mod lane_output;
 mod lane_queue;
 mod lane_thread;
 mod lane_threads;
-mod lifeline;
 mod panics;
 mod pulse;
 mod serve;
@@ -47,7 +46,6 @@ mod steward;
 mod stop;
 mod watched_lanes;
 
-pub use lifeline::{Fate, Lifeline, Station};
 pub use stop::{StopHandle, StopSource};
 
 /// Everything a worker needs to know.
@@ -63,15 +61,20 @@ pub struct WorkerConfig {
     pub threads: usize,
     /// The apps to make, in order.
     pub apps: Vec<(String, AppFactory)>,
+    /// What is done once the apps are made, before the worker is ready.
+    pub init_hook: Option<InitHook>,
     /// The sign of life.
     pub heartbeat: Option<Heartbeat>,
     /// Where to say that the worker is ready, or why it never will be.
     pub ready: Option<ReadyWriter>,
     /// What ends the worker.
     pub stop: StopSource,
-    /// Who the worker lives for, if that may change.
-    pub lifeline: Option<Lifeline>,
+    /// Opens the log file anew: what SIGUSR1 does to a worker that is stopped by [`StopSource::Signals`].
+    pub reopen_logs: fn(),
 }
+
+/// Called on the thread that made the apps. A panic in it is a failed start.
+pub struct InitHook(pub Box<dyn FnOnce() + Send>);
 
 /// A worker's sign of life, given by its main thread from the start on.
 pub struct Heartbeat {
@@ -138,6 +141,12 @@ pub fn run(config: WorkerConfig) -> Result<WorkerExit, WorkerError> {
 impl fmt::Debug for Heartbeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Heartbeat").field("interval", &self.interval).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for InitHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InitHook")
     }
 }
 

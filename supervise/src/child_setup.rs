@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getppid};
 
 use crate::fork::Newborn;
@@ -16,13 +16,19 @@ pub struct ChildSetup {
     title: String,
     keep: Vec<RawFd>,
     death_signal: Option<Signal>,
+    held: SigSet,
 }
 
 impl ChildSetup {
     /// A child that is shown as `title`, keeps only the standard streams, and gets SIGTERM when its parent dies.
     #[must_use]
     pub fn new(title: impl Into<String>) -> ChildSetup {
-        ChildSetup { title: title.into(), keep: vec![0, 1, 2], death_signal: Some(Signal::SIGTERM) }
+        ChildSetup {
+            title: title.into(),
+            keep: vec![0, 1, 2],
+            death_signal: Some(Signal::SIGTERM),
+            held: SigSet::empty(),
+        }
     }
 
     /// Keeps this descriptor open.
@@ -38,6 +44,14 @@ impl ChildSetup {
         self.death_signal = signal.into();
         self
     }
+
+    /// Keeps these signals blocked, and those that have come waiting, until the child is ready for them: it reads them
+    /// with [`Signals`](crate::Signals), or sets a handler and unblocks them.
+    #[must_use]
+    pub fn hold_back(mut self, signals: impl IntoIterator<Item = Signal>) -> ChildSetup {
+        self.held = signals.into_iter().collect();
+        self
+    }
 }
 
 impl Newborn {
@@ -47,7 +61,8 @@ impl Newborn {
     /// The values that owned the closed descriptors are now about nothing, or soon about somebody else's file: they
     /// must be neither used nor dropped in this process. [`spawn_child`](crate::spawn_child) sees to the dropping.
     ///
-    /// A signal that the parent's mask held back, such as a SIGTERM sent right after the fork, takes effect here.
+    /// A signal that the parent's mask held back, such as a SIGTERM sent right after the fork, takes effect here, unless
+    /// the setup holds it back further.
     ///
     /// # Errors
     ///
@@ -55,7 +70,7 @@ impl Newborn {
     pub fn become_child(self, setup: ChildSetup) -> Result<Parent, BecomeChildError> {
         sys::descriptors::close_all_but(&setup.keep)
             .map_err(|errno| BecomeChildError::Descriptors(errno.into()))?;
-        sys::dispositions::reset().map_err(|errno| BecomeChildError::Signals(errno.into()))?;
+        sys::dispositions::reset(&setup.held).map_err(|errno| BecomeChildError::Signals(errno.into()))?;
         set_title(&setup.title);
         let parent = Parent::watch(self.parent)?;
         parent.arm_death_signal(setup.death_signal)?;

@@ -5,8 +5,9 @@ use gunmetal_supervise::{
 };
 
 use super::{DirtyArbiter, Link, router_process, worker_process};
+use crate::crew::Member;
 use crate::link::{ToRouter, WorkerUp};
-use crate::{ServiceError, report};
+use crate::{DirtyWorker, DirtyWorkerExit, ServiceError, hooks, report};
 
 impl DirtyArbiter<'_> {
     /// Does what the pools ask for, until they ask for nothing more.
@@ -109,6 +110,9 @@ impl DirtyArbiter<'_> {
     fn worker_gone(&mut self, worker: WorkerId, departure: &Departure, status: Option<ExitStatus>) {
         let member = self.workers.forget(worker);
         report::gone("Dirty worker", worker, member.as_ref(), departure, status);
+        if let (Some(member), Some(status)) = (&member, status) {
+            self.tell_exit_hook(worker, member, departure, status);
+        }
         // Its own file by name and generation, so nobody else's.
         let _ = std::fs::remove_file(worker_process::socket_path(&self.run_dir, worker));
         self.tell_router(Some(ToRouter::WorkerGone { worker, cause: report::cause(departure, status) }));
@@ -125,6 +129,16 @@ impl DirtyArbiter<'_> {
                 self.tell_router(Some(ToRouter::AppUnavailable { path, reason }));
             }
         }
+    }
+
+    fn tell_exit_hook(&self, worker: WorkerId, member: &Member, departure: &Departure, status: ExitStatus) {
+        let (pid, arbiter_pid) = (member.pid().as_raw().unsigned_abs(), std::process::id());
+        let exit = DirtyWorkerExit {
+            worker: DirtyWorker::new(worker, pid, arbiter_pid, member.age(), self.config),
+            status,
+            cause: report::cause(departure, Some(status)),
+        };
+        hooks::in_parent("dirty_worker_exit", || self.config.hooks.dirty_worker_exit(&exit));
     }
 
     pub(super) fn workers_that_are(&self, wanted: WorkerState) -> impl Iterator<Item = WorkerId> {

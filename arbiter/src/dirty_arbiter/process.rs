@@ -12,7 +12,7 @@ use gunmetal_supervise::{
 use super::DirtyArbiter;
 use crate::crew::Member;
 use crate::listener::{BindError, SocketFile};
-use crate::{DirtyConfig, ServiceError, environment, report};
+use crate::{DirtyConfig, ServiceError, environment, hooks, report};
 
 /// Where clients connect: bound once, by the oldest process that lives, and inherited by one router after the other.
 #[derive(Debug)]
@@ -26,6 +26,11 @@ impl DirtySocket {
         let (listener, file) = SocketFile::bind(path)?;
         tracing::info!("Dirty arbiter listening at: unix:{} ({})", path.display(), std::process::id());
         Ok(Self { listener, file })
+    }
+
+    /// Where it is in the file system.
+    fn path(&self) -> &Path {
+        self.file.path()
     }
 
     pub(crate) fn remove_file(&self) {
@@ -70,7 +75,8 @@ pub(crate) fn spawn(
     let child = spawn_child(|newborn| {
         let Some(ready) = writer.take() else { return STARTUP_FAILED };
         // SIGTERM, not SIGKILL, at the master's death: its calls may finish, and it clears up after both.
-        let setup = ChildSetup::new("gunmetal: dirty arbiter").keep(&ready).keep(&socket.listener);
+        let setup =
+            ChildSetup::new("gunmetal: dirty arbiter").keep(&ready).keep(&socket.listener).hold_back(SIGNALS);
         let parent = match newborn.become_child(setup) {
             Ok(parent) => parent,
             Err(error) => {
@@ -107,6 +113,7 @@ fn run_child(
             return STARTUP_FAILED;
         }
     };
+    hooks::starting(config, Some(parent.pid()), socket.path());
     let arbiter =
         DirtyArbiter::new(config, &socket.listener, sockets.path(), signals, Some(parent), Some(ready));
     let ending = arbiter.run();
@@ -150,6 +157,7 @@ pub fn run_dirty_only(config: &DirtyConfig) -> Result<(), ServiceError> {
     let signals = Signals::block(SIGNALS).map_err(ServiceError::system("collect signals"))?;
     tracing::info!("Starting gunmetal {}", env!("CARGO_PKG_VERSION"));
     let (socket, run_dir) = prepare(config)?;
+    hooks::starting(config, None, socket.path());
     let ending = DirtyArbiter::new(config, &socket.listener, run_dir.path(), signals, None, None).run();
     socket.remove_file();
     if ending.result.is_ok() {

@@ -4,16 +4,17 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gunmetal_dirty::AppFactory;
-use gunmetal_dirty::worker::{Heartbeat, ReadyWriter, StopSource, WorkerConfig, WorkerExit, run};
+use gunmetal_dirty::worker::{Heartbeat, InitHook, ReadyWriter, StopSource, WorkerConfig, WorkerExit, run};
 use gunmetal_supervise::{
     ChildSetup, STARTUP_FAILED, Signal, WorkerId, bind_unix, keep_large_buffers, readiness_pipe, spawn_child,
 };
 
 use crate::crew::{Member, Pulse};
-use crate::{DirtyConfig, report};
+use crate::{DirtyConfig, DirtyWorker, hooks, report};
 
 /// Where the router finds a worker.
 pub(super) fn socket_path(run_dir: &Path, worker: WorkerId) -> PathBuf {
@@ -40,6 +41,7 @@ fn spawn_on(
     let (reader, writer) = readiness_pipe()?;
     // Both processes have a copy of these values; the fork decides who uses which.
     let (mut writer, mut pulse, mut listener) = (Some(writer), Some(Pulse::new()?), Some(listener));
+    let arbiter_pid = std::process::id();
     let child = spawn_child(|newborn| {
         let (Some(readiness), Some(pulse), Some(listener)) = (writer.take(), pulse.take(), listener.take())
         else {
@@ -51,6 +53,7 @@ fn spawn_on(
             .keep(&readiness)
             .keep(&heartbeat)
             .keep(&listener)
+            .hold_back(HEARD)
             .death_signal(Signal::SIGKILL);
         let outcome = newborn
             .become_child(setup)
@@ -64,8 +67,14 @@ fn spawn_on(
                 return STARTUP_FAILED;
             }
         };
+        let this = DirtyWorker::new(worker, std::process::id(), arbiter_pid, age, config);
+        if let Err(reason) = hooks::in_child("dirty_post_fork", || config.hooks.dirty_post_fork(&this)) {
+            let _ = readiness.failed(&reason);
+            return STARTUP_FAILED;
+        }
         drop(readiness);
         keep_large_buffers();
+        let program = Arc::clone(&config.hooks);
         let apps: Vec<(String, AppFactory)> = config
             .allocation
             .apps_of(worker.slot)
@@ -82,10 +91,11 @@ fn spawn_on(
             generation: worker.generation,
             threads: usize::try_from(config.threads).unwrap_or(usize::MAX),
             apps,
+            init_hook: Some(InitHook(Box::new(move || program.dirty_worker_init(&this)))),
             heartbeat: config.timeout.map(|_| Heartbeat { interval, beat: Box::new(beat) }),
             ready: Some(ReadyWriter(Box::new(pipe))),
             stop: StopSource::Signals,
-            lifeline: None,
+            reopen_logs: config.reopen_logs,
         });
         match exit {
             Ok(WorkerExit::Immediate) => 0,
@@ -100,6 +110,11 @@ fn spawn_on(
     drop((writer, listener));
     Ok(Member::new(child, age, Some(reader), pulse))
 }
+
+/// What the worker's main thread reads once it runs. Before that none of them may end the process, nor ever a thread that
+/// the first hook starts.
+const HEARD: [Signal; 6] =
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
 
 /// Often enough for any timeout that is worth having.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(150);

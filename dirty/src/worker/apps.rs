@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tracing::{debug, error, info};
 
-use super::panics;
+use super::{InitHook, panics};
 use crate::app::ErasedApp;
 use crate::async_runtime::AsyncRuntime;
 use crate::init_context::InitContext;
@@ -48,6 +48,18 @@ impl Apps {
         }
         info!(slot, generation, apps = apps.order.len(), "apps made");
         Ok(apps)
+    }
+
+    /// Runs the hook that comes once all apps are made; if it fails, they are closed.
+    pub(super) fn initialized(mut self, hook: Option<InitHook>) -> Result<Self, String> {
+        match hook.map_or(Ok(()), |InitHook(hook)| panics::catch(hook)) {
+            Ok(()) => Ok(self),
+            Err(caught) => {
+                self.close();
+                debug!(traceback = caught.traceback, "dirty_worker_init failed");
+                Err(format!("dirty_worker_init panicked: {}", caught.message))
+            }
+        }
     }
 
     /// The app at `path`.

@@ -19,9 +19,8 @@ use super::lane::Lane;
 use super::lane_queue::LaneQueue;
 use super::lane_thread::LaneThread;
 use super::lane_threads::LaneThreads;
-use super::lifeline::{Fate, Station, Tether};
 use super::pulse::Pulse;
-use super::stop::{Stop, StopWatch};
+use super::stop::{Stop, StopNews, StopWatch};
 use super::watched_lanes::WatchedLanes;
 use super::{ReadyWriter, WorkerConfig, WorkerError, WorkerExit, socket};
 use crate::async_runtime::AsyncRuntime;
@@ -31,11 +30,11 @@ use crate::link::{Hello, ToWorker};
 pub(super) struct Steward {
     listener: UnixListener,
     stop: StopWatch,
-    tether: Tether,
     /// Rung by the other threads.
     bell: Bell,
     pulse: Pulse,
     ready: Option<ReadyWriter>,
+    reopen_logs: fn(),
     threads: usize,
     runtime: AsyncRuntime,
     making: Receiver<Result<Apps, String>>,
@@ -53,7 +52,6 @@ pub(super) struct Steward {
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Stop,
-    Parent,
     Bell,
     Listener,
     Newcomer(usize),
@@ -74,10 +72,12 @@ impl Steward {
         let make = {
             let (bell, runtime) = (RingOnDrop(bell.clone()), runtime.clone());
             let (apps, slot, generation) = (config.apps, config.slot, config.generation);
+            let hook = config.init_hook;
             move || {
                 let _bell = bell;
                 // The receiver is gone only if the worker ends before.
-                let _ = made.send(Apps::make(&apps, slot, generation, &runtime));
+                let apps = Apps::make(&apps, slot, generation, &runtime);
+                let _ = made.send(apps.and_then(|apps| apps.initialized(hook)));
             }
         };
         let init = thread::Builder::new().name("dirty-init".to_owned());
@@ -85,10 +85,10 @@ impl Steward {
         Ok(Self {
             listener: config.listener,
             stop,
-            tether: Tether::new(config.lifeline),
             bell,
             pulse: Pulse::new(config.heartbeat, Instant::now()),
             ready: config.ready,
+            reopen_logs: config.reopen_logs,
             threads: config.threads.max(1),
             runtime,
             making,
@@ -117,9 +117,6 @@ impl Steward {
         };
         let threads =
             LaneThreads::start(self.threads, &self.bell, make).map_err(setup("start its lane threads"))?;
-        if self.tether.reach(Station::Ready) == Fate::End {
-            return Ok(WorkerExit::Immediate);
-        }
         self.say_ready("R");
         while !(self.is_draining && threads.have_ended()) {
             for (source, flags) in self.wait(Phase::Serving)? {
@@ -205,7 +202,6 @@ impl Steward {
         if let Phase::Starting = phase {
             return sources;
         }
-        sources.extend(self.tether.parent().map(|parent| (Source::Parent, parent, input)));
         if !self.is_draining && self.accept_after.is_none() {
             sources.push((Source::Listener, self.listener.as_fd(), input));
         }
@@ -250,12 +246,6 @@ impl Steward {
                 }
                 return Ok(stop);
             }
-            Source::Parent => {
-                info!("the process that started this worker is gone");
-                if self.tether.reach(Station::Orphaned) == Fate::End {
-                    return Ok(Some(Stop::Immediate));
-                }
-            }
             Source::Bell => {
                 self.bell.silence();
                 self.lanes.start_ticking();
@@ -269,7 +259,14 @@ impl Steward {
     }
 
     fn read_stop(&mut self) -> Result<Option<Stop>, WorkerError> {
-        self.stop.read().map_err(setup("read what stops it"))
+        match self.stop.read().map_err(setup("read what stops it"))? {
+            Some(StopNews::Stop(stop)) => Ok(Some(stop)),
+            Some(StopNews::ReopenLogs) => {
+                (self.reopen_logs)();
+                Ok(None)
+            }
+            None => Ok(None),
+        }
     }
 
     fn accept(&mut self) {
@@ -344,8 +341,6 @@ impl Steward {
             return;
         }
         info!("worker drains");
-        // If nobody is left, the parent's descriptor says so too.
-        self.tether.reach(Station::Draining);
         self.newcomers.clear();
         for revoked in self.lanes.drain() {
             for control in &mut self.controls {

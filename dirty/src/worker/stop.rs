@@ -9,8 +9,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 /// What ends a worker.
 #[derive(Debug)]
 pub enum StopSource {
-    /// SIGTERM drains, SIGQUIT and SIGINT end at once, SIGHUP, SIGUSR1 and SIGUSR2 do nothing. For the main thread of a process of its own: the signals
-    /// stay blocked in it.
+    /// SIGTERM drains, SIGQUIT and SIGINT end at once, SIGUSR1 opens the log file anew, SIGHUP and SIGUSR2 do nothing. For
+    /// the main thread of a process of its own: the signals stay blocked in it.
     Signals,
     /// A [`StopHandle`].
     Handle(StopReceiver),
@@ -66,6 +66,14 @@ pub(super) enum Stop {
     Immediate,
 }
 
+/// What a stop source has to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StopNews {
+    Stop(Stop),
+    /// Not a stop, but it comes the same way.
+    ReopenLogs,
+}
+
 /// A stop source that can be polled.
 pub(super) enum StopWatch {
     Signals(SignalFd),
@@ -78,8 +86,9 @@ impl StopWatch {
         match source {
             StopSource::Signals => {
                 // To end a worker by what means something else elsewhere would surprise.
-                SigSet::from_iter([Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2]).thread_block()?;
-                let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT]);
+                SigSet::from_iter([Signal::SIGHUP, Signal::SIGUSR2]).thread_block()?;
+                let signals = [Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT, Signal::SIGUSR1];
+                let signals = SigSet::from_iter(signals);
                 signals.thread_block()?;
                 let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
                 Ok(Self::Signals(SignalFd::with_flags(&signals, flags)?))
@@ -94,19 +103,24 @@ impl StopWatch {
     }
 
     /// What was asked for, if poll says that there is something.
-    pub(super) fn read(&mut self) -> io::Result<Option<Stop>> {
+    pub(super) fn read(&mut self) -> io::Result<Option<StopNews>> {
         match self {
             Self::Signals(signals) => {
                 let Some(info) = signals.read_signal()? else { return Ok(None) };
-                let is_term =
-                    i32::try_from(info.ssi_signo).is_ok_and(|signo| signo == Signal::SIGTERM as i32);
-                Ok(Some(if is_term { Stop::Drain } else { Stop::Immediate }))
+                let signal =
+                    i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
+                Ok(Some(match signal {
+                    Some(Signal::SIGUSR1) => StopNews::ReopenLogs,
+                    Some(Signal::SIGTERM) => StopNews::Stop(Stop::Drain),
+                    _ => StopNews::Stop(Stop::Immediate),
+                }))
             }
             Self::Handle(receiver) => {
                 let mut byte = [0];
                 let count = receiver.reader.read(&mut byte)?;
                 receiver.is_ended = count == 0;
-                Ok(Some(if count == 1 && byte == [QUIT] { Stop::Immediate } else { Stop::Drain }))
+                let stop = if count == 1 && byte == [QUIT] { Stop::Immediate } else { Stop::Drain };
+                Ok(Some(StopNews::Stop(stop)))
             }
         }
     }
@@ -135,13 +149,14 @@ mod tests {
         // Blocked in this thread only, and `raise` aims at this thread.
         let mut watch = StopWatch::new(StopSource::Signals).unwrap();
         assert_eq!(watch.read().unwrap(), None);
-        for (signal, stop) in [
-            (Signal::SIGTERM, Stop::Drain),
-            (Signal::SIGINT, Stop::Immediate),
-            (Signal::SIGQUIT, Stop::Immediate),
+        for (signal, news) in [
+            (Signal::SIGTERM, StopNews::Stop(Stop::Drain)),
+            (Signal::SIGINT, StopNews::Stop(Stop::Immediate)),
+            (Signal::SIGQUIT, StopNews::Stop(Stop::Immediate)),
+            (Signal::SIGUSR1, StopNews::ReopenLogs),
         ] {
             raise(signal).unwrap();
-            assert_eq!(watch.read().unwrap(), Some(stop), "{signal}");
+            assert_eq!(watch.read().unwrap(), Some(news), "{signal}");
         }
     }
 
@@ -150,10 +165,10 @@ mod tests {
         let (handle, source) = StopSource::handle().unwrap();
         let mut watch = StopWatch::new(source).unwrap();
         handle.quit();
-        assert_eq!(watch.read().unwrap(), Some(Stop::Immediate));
+        assert_eq!(watch.read().unwrap(), Some(StopNews::Stop(Stop::Immediate)));
         assert!(!watch.is_ended());
         drop(handle);
-        assert_eq!(watch.read().unwrap(), Some(Stop::Drain));
+        assert_eq!(watch.read().unwrap(), Some(StopNews::Stop(Stop::Drain)));
         assert!(watch.is_ended());
     }
 }

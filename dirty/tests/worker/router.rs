@@ -49,10 +49,11 @@ impl Worker {
             generation: 2,
             threads,
             apps,
+            init_hook: None,
             heartbeat: None,
             ready: Some(ReadyWriter(Box::new(writer))),
             stop: source,
-            lifeline: None,
+            reopen_logs: || {},
         };
         change(&mut config);
         let thread = thread::spawn(move || run(config).unwrap());

@@ -8,11 +8,11 @@ pub(crate) fn set_default(signal: Signal) -> nix::Result<()> {
     unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }.map(drop)
 }
 
-/// Sets every signal to its default, with three exceptions, and unblocks them all.
+/// Sets every signal to its default, with three exceptions, and unblocks all but `held`.
 ///
 /// SIGPIPE stays ignored, as the Rust runtime has it: a peer that went away is an error of the write, not the end of
 /// the process. SIGSEGV and SIGBUS keep the runtime's handler, which names the thread whose stack overflowed.
-pub(crate) fn reset() -> nix::Result<()> {
+pub(crate) fn reset(held: &SigSet) -> nix::Result<()> {
     let exceptions = [Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGPIPE, Signal::SIGSEGV, Signal::SIGBUS];
     for signal in Signal::iterator().filter(|signal| !exceptions.contains(signal)) {
         set_default(signal)?;
@@ -23,5 +23,5 @@ pub(crate) fn reset() -> nix::Result<()> {
     }
     // SAFETY: as in `set_default`; ignoring runs no code either.
     unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigIgn) }?;
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(held), None)
 }
