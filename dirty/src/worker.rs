@@ -38,6 +38,7 @@ mod lane_output;
 mod lane_queue;
 mod lane_thread;
 mod lane_threads;
+mod lifeline;
 mod panics;
 mod pulse;
 mod serve;
@@ -46,6 +47,7 @@ mod steward;
 mod stop;
 mod watched_lanes;
 
+pub use lifeline::{Fate, Lifeline, Station};
 pub use stop::{StopHandle, StopSource};
 
 /// Everything a worker needs to know.
@@ -69,6 +71,8 @@ pub struct WorkerConfig {
     pub ready: Option<ReadyWriter>,
     /// What ends the worker.
     pub stop: StopSource,
+    /// Who the worker lives for, if that may change.
+    pub lifeline: Option<Lifeline>,
     /// Opens the log file anew: what SIGUSR1 does to a worker that is stopped by [`StopSource::Signals`].
     pub reopen_logs: fn(),
 }

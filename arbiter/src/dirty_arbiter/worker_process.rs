@@ -95,6 +95,7 @@ fn spawn_on(
             heartbeat: config.timeout.map(|_| Heartbeat { interval, beat: Box::new(beat) }),
             ready: Some(ReadyWriter(Box::new(pipe))),
             stop: StopSource::Signals,
+            lifeline: None,
             reopen_logs: config.reopen_logs,
         });
         match exit {

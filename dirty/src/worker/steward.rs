@@ -19,6 +19,7 @@ use super::lane::Lane;
 use super::lane_queue::LaneQueue;
 use super::lane_thread::LaneThread;
 use super::lane_threads::LaneThreads;
+use super::lifeline::{Fate, Station, Tether};
 use super::pulse::Pulse;
 use super::stop::{Stop, StopNews, StopWatch};
 use super::watched_lanes::WatchedLanes;
@@ -30,6 +31,7 @@ use crate::link::{Hello, ToWorker};
 pub(super) struct Steward {
     listener: UnixListener,
     stop: StopWatch,
+    tether: Tether,
     /// Rung by the other threads.
     bell: Bell,
     pulse: Pulse,
@@ -52,6 +54,7 @@ pub(super) struct Steward {
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Stop,
+    Parent,
     Bell,
     Listener,
     Newcomer(usize),
@@ -85,6 +88,7 @@ impl Steward {
         Ok(Self {
             listener: config.listener,
             stop,
+            tether: Tether::new(config.lifeline),
             bell,
             pulse: Pulse::new(config.heartbeat, Instant::now()),
             ready: config.ready,
@@ -117,6 +121,9 @@ impl Steward {
         };
         let threads =
             LaneThreads::start(self.threads, &self.bell, make).map_err(setup("start its lane threads"))?;
+        if self.tether.reach(Station::Ready) == Fate::End {
+            return Ok(WorkerExit::Immediate);
+        }
         self.say_ready("R");
         while !(self.is_draining && threads.have_ended()) {
             for (source, flags) in self.wait(Phase::Serving)? {
@@ -202,6 +209,7 @@ impl Steward {
         if let Phase::Starting = phase {
             return sources;
         }
+        sources.extend(self.tether.parent().map(|parent| (Source::Parent, parent, input)));
         if !self.is_draining && self.accept_after.is_none() {
             sources.push((Source::Listener, self.listener.as_fd(), input));
         }
@@ -245,6 +253,12 @@ impl Steward {
                     self.drain();
                 }
                 return Ok(stop);
+            }
+            Source::Parent => {
+                info!("the process that started this worker is gone");
+                if self.tether.reach(Station::Orphaned) == Fate::End {
+                    return Ok(Some(Stop::Immediate));
+                }
             }
             Source::Bell => {
                 self.bell.silence();
@@ -341,6 +355,8 @@ impl Steward {
             return;
         }
         info!("worker drains");
+        // If nobody is left, the parent's descriptor says so too.
+        self.tether.reach(Station::Draining);
         self.newcomers.clear();
         for revoked in self.lanes.drain() {
             for control in &mut self.controls {

@@ -53,6 +53,7 @@ impl Worker {
             heartbeat: None,
             ready: Some(ReadyWriter(Box::new(writer))),
             stop: source,
+            lifeline: None,
             reopen_logs: || {},
         };
         change(&mut config);
