@@ -63,6 +63,12 @@ pub(crate) fn action(role: &str, action: &Action) {
         Action::ReloadFailed(failure) => {
             tracing::error!("{role}: reload failed, the old generation stays in service: {failure}");
         }
+        Action::RecycleStarted { worker, reason } => {
+            tracing::info!(%worker, "{role}: recycled, {reason}");
+        }
+        Action::RecycleFailed { worker, error, delay } => {
+            tracing::error!(%worker, ?delay, "{role}: its successor failed to start, it stays in service: {error}");
+        }
         Action::Serve(worker) => tracing::debug!(%worker, "{role}: in service"),
         Action::Booted => tracing::debug!("{role}: all in service"),
         // Told where they are performed.

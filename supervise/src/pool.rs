@@ -7,6 +7,7 @@ mod event;
 #[cfg(test)]
 mod histories;
 mod process;
+mod recycle;
 mod reload;
 mod resize;
 mod slot;
@@ -120,6 +121,11 @@ impl Pool {
     ///
     /// News of a worker that is gone, was never there, or has said so before changes nothing.
     pub fn handle(&mut self, event: Event, now: Instant) {
+        self.take(event, now);
+        self.recycle_next();
+    }
+
+    fn take(&mut self, event: Event, now: Instant) {
         match event {
             Event::Spawned(worker) => self.with_process(worker, now, Process::spawned),
             Event::SpawnFailed(worker, error) => {
@@ -152,6 +158,7 @@ impl Pool {
                 self.with_process(worker, now, Process::heartbeat_stale);
                 self.check_standby(worker);
             }
+            Event::Recycle(worker, reason) => self.recycle(worker, reason, now),
             Event::Resize(wanted) => self.resize(wanted, now),
             Event::Reload => self.reload(now),
             Event::Stop(mode) => self.stop(mode, now),
@@ -171,7 +178,8 @@ impl Pool {
             Seat::BackingOff { until } => Some(until),
             Seat::Held(_) => None,
         });
-        self.processes.values().filter_map(Process::deadline).chain(respawns).min()
+        let recycles = self.slots.values().filter_map(|slot| slot.recycle.as_ref()?.deadline());
+        self.processes.values().filter_map(Process::deadline).chain(respawns).chain(recycles).min()
     }
 
     /// Every worker whose process is asked for or exists, by slot and generation.
@@ -197,12 +205,10 @@ impl Pool {
     }
 
     fn ready(&mut self, worker: WorkerId, now: Instant) {
-        if let Some(slot) = self.slots.get_mut(&worker.slot)
-            && slot.is_held_by(worker)
-        {
-            slot.was_ready = true;
-            self.with_process(worker, now, Process::serve);
+        if self.slots.get(&worker.slot).is_some_and(|slot| slot.is_held_by(worker)) {
+            self.put_into_service(worker, now);
         }
+        self.succeed(worker, now);
         self.reload_has(worker, now);
         self.boot_if_ready(Some(now));
     }
@@ -225,14 +231,13 @@ impl Pool {
 
         let Some(slot) = self.slots.get_mut(&worker.slot) else { return };
         if !slot.is_held_by(worker) {
-            return;
+            return self.recycle_lost(worker, &departure, now);
         }
         if let Some(successor) = slot.successor.take() {
             // No sense in waiting for the others: nobody serves this slot.
             slot.seat = Seat::Held(successor);
             if self.processes.get(&successor).is_some_and(Process::is_on_standby) {
-                slot.was_ready = true;
-                self.with_process(successor, now, Process::serve);
+                self.put_into_service(successor, now);
             }
             return;
         }
@@ -262,6 +267,7 @@ impl Pool {
         for process in self.processes.values_mut() {
             process.tick(&mut cx);
         }
+        self.slots.values_mut().filter_map(|slot| slot.recycle.as_mut()).for_each(|recycle| recycle.tick(now));
         let due: Vec<u32> = self
             .slots
             .iter()
@@ -318,6 +324,15 @@ impl Pool {
         if let (true, Some(now)) = (then_reload, now) {
             self.start_reload(now);
         }
+    }
+
+    /// Has the holder of a slot serve, now that it is ready.
+    fn put_into_service(&mut self, worker: WorkerId, now: Instant) {
+        if let Some(slot) = self.slots.get_mut(&worker.slot) {
+            slot.was_ready = true;
+            slot.serves_since = Some(now);
+        }
+        self.with_process(worker, now, Process::serve);
     }
 
     /// Asks for the next process of a slot.

@@ -49,6 +49,22 @@ pub enum Action {
         /// How many were asked for; differs from `to` where the minimum or an essential slot stood in the way.
         wanted: u32,
     },
+    /// A worker that serves is to be replaced; the spawn of its successor follows.
+    RecycleStarted {
+        /// The worker that will leave.
+        worker: WorkerId,
+        /// Why.
+        reason: String,
+    },
+    /// The successor could not be started. The worker serves on, and another attempt follows.
+    RecycleFailed {
+        /// The worker that should have left.
+        worker: WorkerId,
+        /// What went wrong with its successor.
+        error: String,
+        /// How long the next attempt waits at least.
+        delay: std::time::Duration,
+    },
     /// A reload begins: spawns from here on belong to the new generation.
     ReloadStarted,
     /// The new generation serves; the old one is being drained.
@@ -73,7 +89,7 @@ pub enum Departure {
     Crashed,
     /// It was condemned, for this reason.
     Condemned(String),
-    /// It was replaced by a reload, or its slot was removed.
+    /// It was replaced by a reload or recycled, or its slot was removed.
     Retired,
     /// The pool was stopped.
     Stopped,

@@ -16,10 +16,13 @@ pub struct PoolConfig {
     /// How long a worker may take from fork to ready; `None` for ever. One that takes longer is ended and counts as
     /// failed to start.
     pub boot_timeout: Option<Duration>,
-    /// How long a worker that is asked to leave may finish what runs.
+    /// How long a worker that is asked to leave may finish what runs. One that was recycled takes as long as it needs.
     pub graceful_timeout: Duration,
     /// How long what runs beside the hang in a condemned worker may go on.
     pub condemn_timeout: Duration,
+    /// How long a worker serves at least before it is recycled: a reason that comes back at once, such as a limit that
+    /// every worker exceeds from its start, shall not make a pool do nothing but start workers.
+    pub recycle_interval: Duration,
     /// How long after SIGABRT, SIGINT or a late SIGTERM the SIGKILL follows.
     pub kill_grace: Duration,
     /// When a worker that ended is started again.
@@ -38,6 +41,7 @@ impl Default for PoolConfig {
             boot_timeout: Some(Duration::from_secs(60)),
             graceful_timeout: Duration::from_secs(30),
             condemn_timeout: Duration::from_secs(30),
+            recycle_interval: Duration::from_secs(1),
             kill_grace: Duration::from_secs(1),
             restarts: RestartPolicy::default(),
             jitter_seed: 0,

@@ -26,6 +26,9 @@ pub enum Event {
     Drained(WorkerId),
     /// The worker has not touched its heartbeat for too long: it hangs as a whole.
     HeartbeatStale(WorkerId),
+    /// The worker has served its share, or takes more than it should, for the reason given: replace it by a fresh one,
+    /// which is ready before this one drains.
+    Recycle(WorkerId, String),
     /// The number of slots wanted from now on.
     Resize(u32),
     /// Replace every worker: the new generation is ready before the old one drains.

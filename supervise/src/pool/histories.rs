@@ -24,6 +24,7 @@ enum Step {
     Condemn(usize),
     Drained(usize),
     HeartbeatStale(usize),
+    Recycle(usize),
     Resize(u32),
     Essential(u32),
     Reload,
@@ -49,13 +50,30 @@ fn step() -> impl Strategy<Value = Step> {
         3 => which().prop_map(Step::Condemn),
         4 => which().prop_map(Step::Drained),
         2 => which().prop_map(Step::HeartbeatStale),
+        4 => which().prop_map(Step::Recycle),
         2 => (0_u32..9).prop_map(Step::Resize),
         1 => (0_u32..9).prop_map(Step::Essential),
         2 => Just(Step::Reload),
-        4 => (which(), 0_usize..8).prop_map(|(worker, kind)| Step::Stale(worker, kind)),
+        4 => (which(), 0_usize..9).prop_map(|(worker, kind)| Step::Stale(worker, kind)),
         1 => any::<bool>().prop_map(Step::ForksFail),
         1 => any::<bool>().prop_map(Step::ForksLag),
         1 => any::<bool>().prop_map(Step::Stubborn),
+    ]
+}
+
+/// What replaces workers that are well, and what may go wrong with their successors.
+fn renewal() -> impl Strategy<Value = Step> {
+    let which = || 0_usize..32;
+    prop_oneof![
+        6 => (1_usize..6).prop_map(Step::Perform),
+        4 => (0_u64..40_000).prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
+        6 => which().prop_map(Step::Ready),
+        2 => which().prop_map(Step::InitFailed),
+        3 => which().prop_map(Step::Drained),
+        6 => which().prop_map(Step::Recycle),
+        2 => Just(Step::Reload),
+        1 => any::<bool>().prop_map(Step::ForksFail),
+        1 => any::<bool>().prop_map(Step::ForksLag),
     ]
 }
 
@@ -152,6 +170,9 @@ impl World {
             Step::Condemn(nth) => self.tell_of(nth, |worker| Event::Condemn(worker, "hangs".to_owned())),
             Step::Drained(nth) => self.tell_of(nth, Event::Drained),
             Step::HeartbeatStale(nth) => self.tell_of(nth, Event::HeartbeatStale),
+            Step::Recycle(nth) => {
+                self.tell_of(nth, |worker| Event::Recycle(worker, "had its share".to_owned()))
+            }
             Step::Resize(wanted) => self.tell(Event::Resize(wanted)),
             Step::Essential(slot) => self.pool.set_essential([slot]),
             Step::Reload => self.tell(Event::Reload),
@@ -201,6 +222,7 @@ impl World {
             4 if is_gone => Event::HeartbeatStale(worker),
             5 if is_gone => Event::InitFailed(worker, "old news".to_owned()),
             6 if is_gone => Event::Exited(worker, ExitStatus::Code(0)),
+            8 if is_gone => Event::Recycle(worker, "old news".to_owned()),
             7 if is_gone => Event::SpawnFailed(worker, "old news".to_owned()),
             _ => return,
         };
@@ -268,7 +290,10 @@ impl World {
             Action::ReloadDone | Action::ReloadFailed(_) => self.reloads_open -= 1,
             Action::GiveUp(_) => self.give_up_count += 1,
             Action::PoolStopped => self.stopped_count += 1,
-            Action::BackingOff { .. } | Action::Resized { .. } => {}
+            Action::RecycleStarted { worker, .. } => {
+                assert!(self.spawned.contains(&worker), "{worker} recycled, but never spawned");
+            }
+            Action::BackingOff { .. } | Action::Resized { .. } | Action::RecycleFailed { .. } => {}
         }
         assert!(self.booted_count <= 1 && self.give_up_count <= 1 && self.reloads_open <= 1);
     }
@@ -379,6 +404,23 @@ proptest! {
         prop_assert_eq!(world.booted_count, 1);
         prop_assert_eq!(world.reloads_open, 0);
         prop_assert_eq!(world.pool.next_deadline(), None);
+    }
+
+    #[test]
+    fn reloads_and_recycles_leave_no_slot_without_service(
+        config in config(),
+        steps in prop::collection::vec(renewal(), 1..200),
+    ) {
+        let config = PoolConfig { restarts: RestartPolicy::default(), ..config };
+        let mut world = World::new(config, 0);
+        world.perform(usize::MAX);
+        (0..16).for_each(|nth| world.take(Step::Ready(nth)));
+        for step in steps {
+            world.take(step);
+            let workers = world.pool.workers().filter(|(_, state)| *state == WorkerState::Serving);
+            let served: Vec<_> = workers.map(|(worker, _)| worker.slot).collect();
+            prop_assert_eq!(served, world.pool.slots().collect::<Vec<_>>());
+        }
     }
 
     #[test]

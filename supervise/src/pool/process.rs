@@ -38,8 +38,8 @@ enum State {
     Standby,
     /// In service.
     Serving,
-    /// Gets nothing new; what runs may finish. Ends with `then`.
-    Draining { until: Instant, then: Then },
+    /// Gets nothing new; what runs may finish, if need be until that time. Ends with `then`.
+    Draining { until: Option<Instant>, then: Then },
     /// Was asked to exit.
     Stopping { kill_by: Instant },
     /// Was sent SIGABRT.
@@ -129,7 +129,9 @@ impl Process {
             // Nothing runs in it.
             State::Standby => cx.now,
             // Retired, and now found to hang: SIGTERM would not end it.
-            State::Draining { until, then: Then::Terminate } => until.min(condemned_until),
+            State::Draining { until, then: Then::Terminate } => {
+                until.map_or(condemned_until, |until| until.min(condemned_until))
+            }
             // Not in service yet, condemned before, or leaving under a deadline anyway.
             State::Spawning
             | State::Unwanted
@@ -141,7 +143,7 @@ impl Process {
             | State::Killed => return,
         };
         self.departure = Some(Departure::Condemned(reason));
-        self.state = State::Draining { until, then: Then::Abort };
+        self.state = State::Draining { until: Some(until), then: Then::Abort };
     }
 
     pub(super) fn drained(&mut self, cx: &mut Context<'_>) {
@@ -150,7 +152,9 @@ impl Process {
                 Then::Abort => self.abort(cx),
                 // It may take the time that is left to finish what nobody but itself knows of.
                 Then::Terminate => {
-                    self.terminate(Signal::SIGTERM, until.max(cx.now + cx.config.kill_grace), cx);
+                    let least = cx.now + cx.config.kill_grace;
+                    let kill_by = until.unwrap_or(cx.now + cx.config.graceful_timeout).max(least);
+                    self.terminate(Signal::SIGTERM, kill_by, cx);
                 }
             }
         }
@@ -177,6 +181,15 @@ impl Process {
 
     /// Its slot has no more use for it, but nothing is wrong with it.
     pub(super) fn retire(&mut self, cx: &mut Context<'_>) {
+        self.leave(Some(cx.now + cx.config.graceful_timeout), cx);
+    }
+
+    /// The same, if nobody minds how long what runs in it goes on.
+    pub(super) fn retire_patiently(&mut self, cx: &mut Context<'_>) {
+        self.leave(None, cx);
+    }
+
+    fn leave(&mut self, until: Option<Instant>, cx: &mut Context<'_>) {
         let (now, config) = (cx.now, cx.config);
         match self.state {
             State::Spawning => self.state = State::Unwanted,
@@ -184,7 +197,7 @@ impl Process {
             State::Standby => self.terminate(Signal::SIGTERM, now + config.graceful_timeout, cx),
             State::Serving => {
                 cx.actions.push_back(Action::Drain(self.id));
-                self.state = State::Draining { until: now + config.graceful_timeout, then: Then::Terminate };
+                self.state = State::Draining { until, then: Then::Terminate };
             }
             // It leaves already, for a reason that says more.
             State::Unwanted
@@ -206,7 +219,7 @@ impl Process {
             (State::Spawning, _) => self.state = State::Unwanted,
             // Condemned: what runs beside the hang may finish, and no signal but SIGABRT will be heard.
             (State::Draining { until, then: Then::Abort }, StopMode::Graceful) => {
-                *until = kill_by.min(*until);
+                *until = Some(until.map_or(kill_by, |until| until.min(kill_by)));
                 return;
             }
             (State::Draining { then: Then::Abort, .. }, StopMode::Now) => return self.abort(cx),
@@ -255,7 +268,7 @@ impl Process {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Starting { ready_by } => ready_by,
-            State::Draining { until, .. } => Some(until),
+            State::Draining { until, .. } => until,
             State::Failing { kill_by } | State::Stopping { kill_by } | State::Aborting { kill_by } => {
                 Some(kill_by)
             }

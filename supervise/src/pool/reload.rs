@@ -29,6 +29,8 @@ impl Pool {
 
     pub(super) fn start_reload(&mut self, now: Instant) {
         self.actions.push_back(Action::ReloadStarted);
+        // They may have been started before what the reload is for.
+        self.dismiss_successors(now);
         let mut waiting = BTreeSet::new();
         for number in self.slots.keys().copied().collect::<Vec<_>>() {
             let worker = self.spawn(number);
@@ -81,10 +83,7 @@ impl Pool {
         self.phase = Phase::Running;
         let failure = StartupFailure { worker, error, status };
         self.actions.push_back(Action::ReloadFailed(failure));
-        let successors: Vec<_> = self.slots.values_mut().filter_map(|slot| slot.successor.take()).collect();
-        for successor in successors {
-            self.retire(successor, now);
-        }
+        self.dismiss_successors(now);
         if again {
             self.start_reload(now);
         }
@@ -105,7 +104,7 @@ impl Pool {
             }
             // The new configuration starts with a clean record.
             slot.history = crate::RestartHistory::default();
-            slot.was_ready = true;
+            (slot.was_ready, slot.serves_since) = (true, Some(now));
             let mut cx = Context { config: &self.config, now, actions: &mut self.actions };
             if let Some(process) = self.processes.get_mut(&successor) {
                 process.serve(&mut cx);

@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use super::slot::{Seat, Slot};
 use super::{Phase, Pool};
-use crate::Action;
+use crate::{Action, WorkerState};
 
 impl Pool {
-    /// Names the slots that a shrinking pool must keep: those that alone hold an app that must be served. The others
-    /// go first, the highest number first; if only essential ones are left, the pool stays larger than was asked.
+    /// Names the slots that a shrinking pool must keep: those that alone hold an app that must be served. Of the others
+    /// those go first in which nobody serves, then the highest number; if only essential ones are left, the pool stays
+    /// larger than was asked.
     pub fn set_essential(&mut self, slots: impl IntoIterator<Item = u32>) {
         self.essential = slots.into_iter().collect();
     }
@@ -21,8 +22,7 @@ impl Pool {
         let from = self.slot_count();
         self.grow_to(target);
         while self.slot_count() > target {
-            let expendable = self.slots.keys().rev().copied().find(|slot| !self.essential.contains(slot));
-            let Some(number) = expendable else { break };
+            let Some(number) = self.most_expendable() else { break };
             self.remove_slot(number, now);
         }
         self.actions.push_back(Action::Resized { from, to: self.slot_count(), wanted });
@@ -40,6 +40,16 @@ impl Pool {
             }
             number += 1;
         }
+    }
+
+    fn most_expendable(&self) -> Option<u32> {
+        let expendable = || self.slots.keys().rev().copied().filter(|slot| !self.essential.contains(slot));
+        expendable().find(|slot| !self.serves(*slot)).or_else(|| expendable().next())
+    }
+
+    fn serves(&self, slot: u32) -> bool {
+        let seat = self.slots.get(&slot).map(|slot| slot.seat);
+        matches!(seat, Some(Seat::Held(worker)) if self.worker_state(worker) == Some(WorkerState::Serving))
     }
 
     fn remove_slot(&mut self, number: u32, now: Instant) {

@@ -2,6 +2,7 @@
 
 mod adopting;
 mod leaving;
+mod recycling;
 mod reloading;
 mod resizing;
 mod starting;
@@ -83,6 +84,7 @@ fn config() -> PoolConfig {
         boot_timeout: Some(Duration::from_secs(60)),
         graceful_timeout: Duration::from_secs(30),
         condemn_timeout: Duration::from_secs(10),
+        recycle_interval: Duration::from_secs(1),
         kill_grace: Duration::from_secs(2),
         restarts: RestartPolicy {
             base_delay: Duration::from_secs(1),

@@ -90,6 +90,14 @@ fn a_slot_that_backs_off_goes_without_a_word() {
 }
 
 #[test]
+fn a_slot_in_which_nobody_serves_goes_before_one_that_does() {
+    let mut rig = Rig::booted(3);
+    rig.send(Event::Exited(w(1, 1), crashed()));
+    assert_eq!(rig.send(Event::Resize(2)), [term(w(1, 2)), resized(3, 2, 2)]);
+    assert_eq!(rig.pool.slots().collect::<Vec<_>>(), [0, 2]);
+}
+
+#[test]
 fn removing_the_slot_that_a_boot_waits_for_ends_the_boot() {
     let mut rig = Rig::new(2);
     rig.perform();
