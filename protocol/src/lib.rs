@@ -131,10 +131,10 @@ pub use frame_error::FrameError;
 pub use header::{HEADER_LEN, Header, HeaderError, MAGIC, MessageType, VERSION};
 pub use limits::{MAX_DATA_LEN, MAX_DEPTH, MAX_ITEM_COUNT, MAX_PAYLOAD_LEN, MAX_TYPED_DEPTH};
 pub use message::{
-    ManageOp, ManageRef, RequestRef, StashOp, StashRef, decode_chunk, decode_result, encode_cancel,
+    ManageOp, ManageRef, RequestRef, ScanRef, StashOp, StashRef, decode_chunk, decode_result, encode_cancel,
     encode_chunk, encode_chunk_encoded, encode_end, encode_error, encode_frame, encode_manage,
-    encode_request, encode_request_encoded, encode_response, encode_response_encoded, encode_stash,
-    encode_status,
+    encode_request, encode_request_encoded, encode_response, encode_response_encoded, encode_scan,
+    encode_stash, encode_status,
 };
 pub use peek::{Peek, PeekOp, PeekOutcome, peek_op, peek_request};
 pub use segments::{LINK_FROM, Segments, SegmentsIter};

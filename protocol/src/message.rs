@@ -3,6 +3,7 @@
 mod manage;
 mod reply;
 mod request;
+mod scan;
 mod stash;
 
 use crate::error::{DecodeError, EncodeError};
@@ -19,6 +20,7 @@ pub use reply::{
     encode_response_encoded,
 };
 pub use request::{RequestRef, encode_request, encode_request_encoded};
+pub use scan::{ScanRef, encode_scan};
 pub use stash::{StashOp, StashRef, encode_stash};
 
 /// Appends a frame around a payload that is encoded already, such as one that is only passed on.

@@ -32,6 +32,9 @@ pub enum StashOp {
     Tables = 9,
     /// Whether a table, or a key in it, exists.
     Exists = 10,
+    /// List a part of the keys, or of the entries, and say where to go on: an extension, see
+    /// [`encode_scan`](crate::encode_scan).
+    Scan = 0x40,
 }
 
 impl TryFrom<i64> for StashOp {
@@ -49,11 +52,12 @@ impl TryFrom<i64> for StashOp {
             8 => Self::DeleteTable,
             9 => Self::Tables,
             10 => Self::Exists,
+            0x40 => Self::Scan,
             found => {
                 return Err(DecodeError::OutOfRange {
                     message: "STASH",
                     field: "op",
-                    expected: "1 to 10",
+                    expected: "1 to 10, or 64",
                     found,
                 });
             }

@@ -75,7 +75,7 @@ fn each_mistake_in_a_message_is_named() {
     );
     assert_eq!(manage(value!({"count": 1})), "MANAGE payload has no key \"op\"");
     let stash = |value| StashRef::decode(&value_payload(&value)).unwrap_err().to_string();
-    assert_eq!(stash(value!({"op": 11})), "\"op\" of the STASH payload: found 11, expected 1 to 10");
+    assert_eq!(stash(value!({"op": 11})), "\"op\" of the STASH payload: found 11, expected 1 to 10, or 64");
     assert_eq!(
         stash(value!({"op": 1, "pattern": 1})),
         "\"pattern\" of the STASH payload: found int, expected string"
@@ -169,5 +169,34 @@ fn errors_are_read_as_leniently_as_gunicorn_reads_them() {
     for (timeout, seconds) in [(value!(30), Some(30.0)), (value!(0.5), Some(0.5)), (value!(-1), None)] {
         let error = ErrorPayload::dirty("m").with_detail("timeout", timeout);
         assert_eq!(error.time_limit(), seconds.map(std::time::Duration::from_secs_f64));
+    }
+}
+
+#[test]
+fn scan() {
+    let scan = ScanRef { table: "t", cursor: 3, count: 10, pattern: Some("u*"), values: true };
+    let mut out = Segments::new();
+    encode_scan(7, &scan, &mut out).unwrap();
+    let frame = out.into_contiguous();
+    let payload = &frame[HEADER_LEN..];
+    assert_eq!(ScanRef::decode(payload).unwrap(), scan);
+    let stash = StashRef::decode(payload).unwrap();
+    assert_eq!((stash.op, stash.table, stash.pattern), (StashOp::Scan, "t", Some("u*")));
+
+    let decode = |value: Value| {
+        let mut out = Segments::new();
+        crate::encode_value(&value, &mut out).unwrap();
+        ScanRef::decode(&out.into_contiguous()).map_err(|error| error.to_string()).map(|scan| scan.count)
+    };
+    assert_eq!(decode(value!({"op": 64, "table": "t"})), Ok(100));
+    let cases = [
+        (value!({"cursor": (-1)}), "\"cursor\" of the STASH payload: found -1, expected 0 or more"),
+        (value!({"count": 0}), "\"count\" of the STASH payload: found 0, expected 1 or more"),
+        (value!({"values": 1}), "\"values\" of the STASH payload: found int, expected bool"),
+        (value!({"pattern": 1}), "\"pattern\" of the STASH payload: found int, expected string"),
+        (value!({"table": 1}), "\"table\" of the STASH payload: found int, expected string"),
+    ];
+    for (value, error) in cases {
+        assert_eq!(decode(value), Err(error.to_owned()));
     }
 }
