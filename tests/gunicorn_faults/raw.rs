@@ -1,6 +1,7 @@
 //! A client that writes frames by hand, right ones and wrong ones.
 
 use std::io::{ErrorKind, Write};
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
 use gunmetal::protocol::{
@@ -67,6 +68,13 @@ impl Raw {
         let answer = self.receive().expect("the connection is closed");
         assert_eq!((answer.message_type, answer.id), (MessageType::Error, id), "{answer:?}");
         answer.error()
+    }
+
+    /// Whether something has come back that [`receive`](Self::receive) has not taken yet.
+    pub(crate) fn has_answer(&self) -> bool {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        let mut sockets = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        poll(&mut sockets, PollTimeout::ZERO).unwrap() > 0
     }
 
     /// Waits for the end of the connection, which no answer comes before.

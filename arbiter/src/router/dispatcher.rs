@@ -210,7 +210,7 @@ impl Dispatcher {
     /// The app of a request, if the request can be taken at all.
     fn admit(&self, request: &Request<'_>) -> Result<usize, Failure> {
         if self.service != Draining::No {
-            return Err(Failure::Stopping);
+            return Err(Failure::Stopping { app_path: request.app_path.to_owned() });
         }
         match self.app_by_path.get(request.app_path) {
             Some(&index) if self.apps[index].service == Service::Offered => Ok(index),

@@ -26,7 +26,7 @@ pub(crate) enum Failure {
     /// The client took nothing of its answer while others waited for the lane.
     ReaderStalled { limit: Duration },
     /// The service is stopping.
-    Stopping,
+    Stopping { app_path: String },
 }
 
 impl Failure {
@@ -76,7 +76,11 @@ impl Failure {
                     format!("nothing of the answer was read for {seconds} s while other calls waited");
                 ErrorPayload::protocol(message, &[])
             }
-            Failure::Stopping => ErrorPayload::dirty("the service is stopping, no more calls are taken"),
+            // Not the plain DirtyError, which says nothing about whether the call ran.
+            Failure::Stopping { app_path } => {
+                let message = format!("No workers available for app: {app_path}: the service is stopping");
+                no_workers(message, app_path).with_detail("reason", "stopping")
+            }
         }
     }
 }

@@ -199,7 +199,7 @@ fn a_drained_router_says_when_it_is_done() {
     bench.call("x");
     bench.dispatcher.drain();
     assert_eq!(bench.actions(), []);
-    assert_eq!(bench.call("x"), Admission::Refused(Failure::Stopping));
+    assert_eq!(bench.call("x"), Admission::Refused(Failure::Stopping { app_path: "a:A".to_owned() }));
     assert_eq!(bench.reply(lanes[0], 1), [hand(lanes[0], 2)]);
     assert_eq!(bench.reply(lanes[0], 2), [Action::Finished]);
     assert_eq!(bench.actions(), []);
