@@ -17,7 +17,7 @@ const OWN_PART_FROM: usize = 64 << 10;
 /// Small data is appended to a tail buffer; [`Bytes`] of [`LINK_FROM`] or more are linked by
 /// reference. It implements [`Buf`], so what was written is dropped by [`Buf::advance`]. Encoders
 /// append whole frames or, on an error, nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Segments {
     /// What comes before the tail.
     parts: VecDeque<Part>,
@@ -27,7 +27,7 @@ pub struct Segments {
     len: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Part {
     /// A former tail: still ours, so that lengths in it can be patched.
     Own(BytesMut),

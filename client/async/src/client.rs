@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gunmetal_client_core::{CallError, ClientConfig, ConfigError, ManageReply, Outgoing, Status};
 use gunmetal_protocol::{Args, ManageOp};
@@ -9,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::call::Call;
 use crate::connections::Connections;
+use crate::stash::Stash;
 use crate::stream::ReplyStream;
 
 /// Calls the apps of a dirty arbiter.
@@ -103,6 +105,12 @@ impl Client {
         Call::new(self, app_path, action)
     }
 
+    /// The tables that all processes of the service share.
+    #[must_use]
+    pub fn stash(&self) -> Stash {
+        Stash::new(self.clone())
+    }
+
     /// The state of the arbiter and its workers.
     ///
     /// # Errors
@@ -113,7 +121,7 @@ impl Client {
     ///
     /// May be dropped at any time.
     pub async fn status(&self) -> Result<Status, CallError> {
-        self.ask(Outgoing::Status).await
+        self.ask(&Outgoing::Status, self.config().call_timeout).await
     }
 
     /// Adds or removes `count` dirty workers.
@@ -126,11 +134,16 @@ impl Client {
     ///
     /// Dropping the future does not take a request back that the arbiter has received.
     pub async fn manage(&self, op: ManageOp, count: u32) -> Result<ManageReply, CallError> {
-        self.ask(Outgoing::Manage { op, count }).await
+        self.ask(&Outgoing::Manage { op, count }, self.config().call_timeout).await
     }
 
-    async fn ask<T: DeserializeOwned + 'static>(&self, outgoing: Outgoing<'_>) -> Result<T, CallError> {
-        let value = self.connections.result_of(&outgoing, self.connections.config.call_timeout).await?;
+    /// Makes a call and returns its result.
+    pub(crate) async fn ask<T: DeserializeOwned + 'static>(
+        &self,
+        outgoing: &Outgoing<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<T, CallError> {
+        let value = self.connections.result_of(outgoing, timeout).await?;
         outgoing.decode(value)
     }
 }

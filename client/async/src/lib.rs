@@ -40,6 +40,11 @@
 //! Towards an arbiter that takes one call at a time on a connection, gunicorn's own, every call does
 //! so. Which kind it is, the arbiter says in its answer to a first STATUS request.
 //!
+//! # The stash
+//!
+//! Tables that all processes of the service share: [`Client::stash`]. A [`Table`] is used like a map.
+//! Operations go the way of calls.
+//!
 //! # When things go wrong
 //!
 //! - A dropped future or stream cancels its call; a reply that still comes is ignored.
@@ -54,20 +59,27 @@ mod client;
 mod connect;
 mod connections;
 mod driver;
+mod entries;
 mod exclusive;
 mod pool;
 mod receive;
 mod send;
 mod shared;
 mod socket;
+mod stash;
 mod stream;
+mod table;
 
 pub use bytes::Bytes;
 pub use gunmetal_client_core::{
-    CallError, ClientConfig, ConfigError, ConnectionStage, ManageReply, Status, WorkerStatus,
+    CallError, ClientConfig, ConfigError, ConnectionStage, ManageReply, StashError, StashKey, StashValue,
+    Status, TableInfo, WorkerStatus,
 };
 pub use gunmetal_protocol::{Args, ManageOp, Value, args, value};
 
 pub use call::Call;
 pub use client::Client;
+pub use entries::{Entries, Keys};
+pub use stash::Stash;
 pub use stream::ReplyStream;
+pub use table::Table;

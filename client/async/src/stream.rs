@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
-use gunmetal_client_core::{CallError, ConnectionEnd, Outgoing, Reply};
-use gunmetal_protocol::{Args, MessageType};
+use gunmetal_client_core::{CallError, ConnectionEnd, PendingCall, Reply};
+use gunmetal_protocol::MessageType;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -23,17 +23,10 @@ use crate::exclusive::{ExclusiveConnection, SendFailure};
 /// cancels the call.
 pub struct ReplyStream<T> {
     connections: Arc<Connections>,
-    request: Arc<Request>,
+    request: Arc<PendingCall<'static>>,
     state: State,
     limits: Limits,
     result: PhantomData<fn() -> T>,
-}
-
-#[derive(Debug)]
-struct Request {
-    app_path: String,
-    action: String,
-    args: Args,
 }
 
 enum State {
@@ -58,17 +51,15 @@ struct Limits {
 }
 
 impl<T> ReplyStream<T> {
-    pub(crate) fn new(
-        connections: Arc<Connections>,
-        app_path: String,
-        action: String,
-        args: Args,
-        timeout: Option<Duration>,
-        idle_timeout: Option<Duration>,
-    ) -> ReplyStream<T> {
-        let limits =
-            Limits { timeout, idle_timeout, deadline: None, last_chunk: Instant::now(), timer: None };
-        let request = Arc::new(Request { app_path, action, args });
+    pub(crate) fn new(connections: Arc<Connections>, request: PendingCall<'static>) -> ReplyStream<T> {
+        let limits = Limits {
+            timeout: request.timeout.flatten(),
+            idle_timeout: request.idle_timeout,
+            deadline: None,
+            last_chunk: Instant::now(),
+            timer: None,
+        };
+        let request = Arc::new(request);
         ReplyStream { connections, request, state: State::New, limits, result: PhantomData }
     }
 
@@ -146,12 +137,6 @@ impl<T> fmt::Debug for ReplyStream<T> {
     }
 }
 
-impl Request {
-    fn to_outgoing(&self) -> Outgoing<'_> {
-        Outgoing::Request { app_path: &self.app_path, action: &self.action, args: &self.args }
-    }
-}
-
 impl Limits {
     fn start(&mut self) {
         self.last_chunk = Instant::now();
@@ -190,7 +175,7 @@ impl Limits {
 /// Gets a connection and sends the request on it.
 async fn send(
     connections: Arc<Connections>,
-    request: Arc<Request>,
+    request: Arc<PendingCall<'static>>,
 ) -> Result<ExclusiveConnection, CallError> {
     let outgoing = request.to_outgoing();
     let mut may_retry = true;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gunmetal_client_core::{CallError, Outgoing};
+use gunmetal_client_core::{CallError, PendingCall};
 use gunmetal_protocol::Args;
 use serde::de::DeserializeOwned;
 
@@ -14,36 +14,30 @@ use crate::reply_iter::ReplyIter;
 #[must_use = "a call does nothing until it is executed or streamed"]
 pub struct Call<'a> {
     client: &'a Client,
-    app_path: &'a str,
-    action: &'a str,
-    args: Args,
-    /// As the caller set it; `None`: as the client's settings say.
-    timeout: Option<Option<Duration>>,
-    idle_timeout: Option<Duration>,
+    pending: PendingCall<'a>,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn new(client: &'a Client, app_path: &'a str, action: &'a str) -> Call<'a> {
-        let idle_timeout = client.config().idle_timeout;
-        Call { client, app_path, action, args: Args::new(), timeout: None, idle_timeout }
+        Call { client, pending: PendingCall::new(app_path, action, client.config()) }
     }
 
     /// Sets the arguments.
     pub fn args(mut self, args: impl Into<Args>) -> Call<'a> {
-        self.args = args.into();
+        self.pending.args = args.into();
         self
     }
 
     /// How long the call may take; `None`: for ever. For a stream, the time from asking for its
     /// first result until its end.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Call<'a> {
-        self.timeout = Some(timeout.into());
+        self.pending.timeout = Some(timeout.into());
         self
     }
 
     /// How long to wait for each chunk of a stream; `None`: for ever.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Call<'a> {
-        self.idle_timeout = timeout.into();
+        self.pending.idle_timeout = timeout.into();
         self
     }
 
@@ -53,21 +47,12 @@ impl<'a> Call<'a> {
     ///
     /// Any [`CallError`].
     pub fn execute<T: DeserializeOwned + 'static>(self) -> Result<T, CallError> {
-        let timeout = self.timeout.unwrap_or(self.client.config().call_timeout);
-        let outgoing = Outgoing::Request { app_path: self.app_path, action: self.action, args: &self.args };
-        let value = self.client.result_of(&outgoing, timeout)?;
-        outgoing.decode(value)
+        let timeout = self.pending.timeout.unwrap_or(self.client.config().call_timeout);
+        self.client.ask(&self.pending.to_outgoing(), timeout)
     }
 
     /// Makes the call when the first result is asked for; see [`Client::stream`].
     pub fn stream<T: DeserializeOwned + 'static>(self) -> ReplyIter<T> {
-        ReplyIter::new(
-            self.client.clone(),
-            self.app_path.to_owned(),
-            self.action.to_owned(),
-            self.args,
-            self.timeout.flatten(),
-            self.idle_timeout,
-        )
+        ReplyIter::new(self.client.clone(), self.pending.into_owned())
     }
 }

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::call::Call;
 use crate::connection::{Connection, Failure};
 use crate::reply_iter::ReplyIter;
+use crate::stash::Stash;
 
 /// Calls the apps of a dirty arbiter, from ordinary threads.
 ///
@@ -103,13 +104,19 @@ impl Client {
         Call::new(self, app_path, action)
     }
 
+    /// The tables that all processes of the service share.
+    #[must_use]
+    pub fn stash(&self) -> Stash {
+        Stash::new(self.clone())
+    }
+
     /// The state of the arbiter and its workers.
     ///
     /// # Errors
     ///
     /// [`CallError::Connection`], [`CallError::Timeout`], [`CallError::Protocol`].
     pub fn status(&self) -> Result<Status, CallError> {
-        self.ask(Outgoing::Status)
+        self.ask(&Outgoing::Status, self.inner.config.call_timeout)
     }
 
     /// Adds or removes `count` dirty workers.
@@ -118,11 +125,16 @@ impl Client {
     ///
     /// As [`Client::status`].
     pub fn manage(&self, op: ManageOp, count: u32) -> Result<ManageReply, CallError> {
-        self.ask(Outgoing::Manage { op, count })
+        self.ask(&Outgoing::Manage { op, count }, self.inner.config.call_timeout)
     }
 
-    fn ask<T: DeserializeOwned + 'static>(&self, outgoing: Outgoing<'_>) -> Result<T, CallError> {
-        let value = self.result_of(&outgoing, self.inner.config.call_timeout)?;
+    /// Makes a call and returns its result.
+    pub(crate) fn ask<T: DeserializeOwned + 'static>(
+        &self,
+        outgoing: &Outgoing<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<T, CallError> {
+        let value = self.result_of(outgoing, timeout)?;
         outgoing.decode(value)
     }
 

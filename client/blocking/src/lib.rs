@@ -29,6 +29,10 @@
 //! finds its connection again. Limits are the kernel's socket timeouts. Large arguments are written
 //! where they lie, large results arrive in memory that is used again for the next one.
 //!
+//! # The stash
+//!
+//! Tables that all processes of the service share: [`Client::stash`]. A [`Table`] is used like a map.
+//!
 //! # When things go wrong
 //!
 //! - A call that takes longer than its limit ends with [`CallError::Timeout`]; closing its
@@ -41,15 +45,22 @@
 mod call;
 mod client;
 mod connection;
+mod entries;
 mod reply_iter;
+mod stash;
+mod table;
 mod timed_socket;
 
 pub use bytes::Bytes;
 pub use gunmetal_client_core::{
-    CallError, ClientConfig, ConfigError, ConnectionStage, ManageReply, Status, WorkerStatus,
+    CallError, ClientConfig, ConfigError, ConnectionStage, ManageReply, StashError, StashKey, StashValue,
+    Status, TableInfo, WorkerStatus,
 };
 pub use gunmetal_protocol::{Args, ManageOp, Value, args, value};
 
 pub use call::Call;
 pub use client::Client;
+pub use entries::{Entries, Keys};
 pub use reply_iter::ReplyIter;
+pub use stash::Stash;
+pub use table::Table;

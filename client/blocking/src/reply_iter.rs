@@ -4,10 +4,10 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use gunmetal_client_core::{CallError, Outgoing, Reply};
-use gunmetal_protocol::{Args, MessageType};
+use gunmetal_client_core::{CallError, PendingCall, Reply};
+use gunmetal_protocol::MessageType;
 use serde::de::DeserializeOwned;
 
 use crate::client::Client;
@@ -19,11 +19,7 @@ use crate::connection::Connection;
 /// end cancels the call.
 pub struct ReplyIter<T> {
     client: Client,
-    app_path: String,
-    action: String,
-    args: Args,
-    timeout: Option<Duration>,
-    idle_timeout: Option<Duration>,
+    pending: PendingCall<'static>,
     /// End of the whole stream.
     deadline: Option<Instant>,
     state: State,
@@ -40,29 +36,21 @@ enum State {
 }
 
 impl<T> ReplyIter<T> {
-    pub(crate) fn new(
-        client: Client,
-        app_path: String,
-        action: String,
-        args: Args,
-        timeout: Option<Duration>,
-        idle_timeout: Option<Duration>,
-    ) -> ReplyIter<T> {
-        let (deadline, state, result) = (None, State::New, PhantomData);
-        ReplyIter { client, app_path, action, args, timeout, idle_timeout, deadline, state, result }
+    pub(crate) fn new(client: Client, pending: PendingCall<'static>) -> ReplyIter<T> {
+        ReplyIter { client, pending, deadline: None, state: State::New, result: PhantomData }
     }
 
     /// Waits for the next part of the answer. The state is `Over` afterwards unless more may come.
     fn next_reply(&mut self) -> Result<Reply, CallError> {
-        let ReplyIter { client, app_path, action, args, .. } = self;
-        let outgoing = Outgoing::Request { app_path, action, args };
+        let ReplyIter { client, pending, .. } = self;
+        let (outgoing, timeout) = (pending.to_outgoing(), pending.timeout.flatten());
         let now = Instant::now();
         let state = mem::replace(&mut self.state, State::Over);
-        if let (State::New, Some(timeout)) = (&state, self.timeout) {
+        if let (State::New, Some(timeout)) = (&state, timeout) {
             self.deadline = Some(now + timeout);
         }
-        let idle = self.idle_timeout.map(|limit| (now + limit, limit));
-        let first = [idle, self.deadline.zip(self.timeout)].into_iter().flatten().min();
+        let idle = pending.idle_timeout.map(|limit| (now + limit, limit));
+        let first = [idle, self.deadline.zip(timeout)].into_iter().flatten().min();
         let (deadline, limit) = first.unzip();
         let connection = match state {
             State::New => client.send(&outgoing, deadline).map(Box::new),
@@ -89,11 +77,7 @@ impl<T: DeserializeOwned + 'static> Iterator for ReplyIter<T> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let item = match self.next_reply() {
-            Ok(Reply::Chunk(value) | Reply::Result(value)) => {
-                let outgoing =
-                    Outgoing::Request { app_path: &self.app_path, action: &self.action, args: &self.args };
-                outgoing.decode(value)
-            }
+            Ok(Reply::Chunk(value) | Reply::Result(value)) => self.pending.to_outgoing().decode(value),
             Ok(Reply::End) => return None,
             Err(error) => Err(error),
         };
@@ -109,11 +93,7 @@ impl<T: DeserializeOwned + 'static> FusedIterator for ReplyIter<T> {}
 
 impl<T> fmt::Debug for ReplyIter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ReplyIter { app_path, action, state, .. } = self;
-        f.debug_struct("ReplyIter")
-            .field("app_path", app_path)
-            .field("action", action)
-            .field("state", state)
-            .finish_non_exhaustive()
+        let (call, state) = (self.pending.to_outgoing().to_string(), &self.state);
+        f.debug_struct("ReplyIter").field("call", &call).field("state", state).finish_non_exhaustive()
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use gunmetal_protocol::{DecodeError, EncodeError, ErrorPayload, ErrorType, Value};
 
 use crate::config::ConfigError;
+use crate::stash::StashError;
 
 /// Why a call brought no result. The variants are gunicorn's exception classes, and what only a
 /// client can meet.
@@ -108,8 +109,8 @@ pub enum CallError {
         /// What was asked for.
         operation: String,
     },
-    /// The arguments cannot be sent. Nothing was.
-    #[error("the arguments of {call} cannot be sent")]
+    /// The arguments, or the value for the stash, cannot be sent. Nothing was.
+    #[error("what {call} was given cannot be sent")]
     Encode {
         /// Which call.
         call: String,
@@ -124,6 +125,9 @@ pub enum CallError {
         /// Where, and what was found.
         source: DecodeError,
     },
+    /// The stash refused an operation: no such key, no such table, no room.
+    #[error(transparent)]
+    Stash(#[from] StashError),
     /// The client does not know where the arbiter is.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -162,6 +166,7 @@ impl CallError {
             | CallError::NoWorkersAvailable { .. }
             | CallError::Unsupported { .. }
             | CallError::Encode { .. }
+            | CallError::Stash(_)
             | CallError::Config(_) => true,
             CallError::Timeout { .. }
             | CallError::Worker { .. }

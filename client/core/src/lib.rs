@@ -17,6 +17,9 @@
 //!
 //! Everything that can go wrong with a call is a [`CallError`].
 //!
+//! The stash takes the same way: a [`StashMessage`] is one more kind of [`Outgoing`], and a [`TableScan`]
+//! says what to ask next while a table is read part by part.
+//!
 //! ```
 //! use gunmetal_client_core::ClientConfig;
 //! use std::time::Duration;
@@ -31,7 +34,9 @@ mod config;
 mod connection_end;
 mod error;
 mod outgoing;
+mod pending_call;
 mod reply;
+mod stash;
 mod status;
 
 pub use call_table::{CallId, CallTable, MAX_OPEN_CALLS};
@@ -39,5 +44,7 @@ pub use config::{ClientConfig, ConfigError, GUNICORN_SOCKET_VARIABLE, SOCKET_VAR
 pub use connection_end::ConnectionEnd;
 pub use error::{CallError, ConnectionStage};
 pub use outgoing::Outgoing;
+pub use pending_call::PendingCall;
 pub use reply::{Reply, ReplyError};
+pub use stash::{ScanWindow, StashError, StashKey, StashMessage, StashValue, TableInfo, TableScan};
 pub use status::{ManageReply, Status, WorkerStatus};

@@ -4,11 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gunmetal_protocol::{Args, EncodeError, ErrorPayload, ManageOp, MessageType, Segments};
+use gunmetal_protocol::{Args, DecodeError, EncodeError, ErrorPayload, ManageOp, MessageType, Segments};
 use serde::de::DeserializeOwned;
 
 use crate::error::CallError;
 use crate::reply::{Reply, ReplyError};
+use crate::stash::{self, StashKey, StashMessage};
 
 /// A message to the arbiter. It prints as the name of the call, for errors and logs.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,8 @@ pub enum Outgoing<'a> {
         /// How many.
         count: u32,
     },
+    /// Use the stash.
+    Stash(StashMessage<'a>),
 }
 
 impl Outgoing<'_> {
@@ -52,6 +55,7 @@ impl Outgoing<'_> {
             Outgoing::Manage { op, count } => {
                 gunmetal_protocol::encode_manage(request_id, op, count.into(), out)
             }
+            Outgoing::Stash(message) => message.encode(request_id, out),
         };
         encoded.map_err(|source| CallError::Encode { call: self.to_string(), source })
     }
@@ -81,6 +85,7 @@ impl Outgoing<'_> {
         let (app_path, action) = match self {
             Outgoing::Request { app_path, action, .. } => (*app_path, *action),
             Outgoing::Status | Outgoing::Manage { .. } => ("", ""),
+            Outgoing::Stash(message) => return stash::error_from_payload(payload, message),
         };
         CallError::from_payload(payload, app_path, action)
     }
@@ -96,8 +101,25 @@ impl Outgoing<'_> {
     ///
     /// [`CallError::Decode`].
     pub fn decode<T: DeserializeOwned + 'static>(&self, value: Bytes) -> Result<T, CallError> {
-        gunmetal_protocol::from_bytes(value)
-            .map_err(|source| CallError::Decode { call: self.to_string(), source })
+        self.decode_with(value, gunmetal_protocol::from_bytes)
+    }
+
+    /// Reads a result or chunk of this call with `read`.
+    fn decode_with<T>(
+        &self,
+        value: Bytes,
+        read: impl FnOnce(Bytes) -> Result<T, DecodeError>,
+    ) -> Result<T, CallError> {
+        read(value).map_err(|source| CallError::Decode { call: self.to_string(), source })
+    }
+
+    /// Reads the result of a stash operation that lists keys.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Decode`].
+    pub fn decode_keys(&self, value: Bytes) -> Result<Vec<StashKey>, CallError> {
+        self.decode_with(value, |value| StashKey::read_all(&value))
     }
 
     /// The error of a caller that waited no longer than `limit`.
@@ -116,7 +138,7 @@ impl Outgoing<'_> {
             Outgoing::Request { app_path, action, .. } => {
                 CallError::Streams { app_path: (*app_path).to_owned(), action: (*action).to_owned() }
             }
-            Outgoing::Status | Outgoing::Manage { .. } => {
+            Outgoing::Status | Outgoing::Manage { .. } | Outgoing::Stash(_) => {
                 CallError::Protocol { message: format!("the reply to {self} is a stream"), source: None }
             }
         }
@@ -129,6 +151,7 @@ impl fmt::Display for Outgoing<'_> {
             Outgoing::Request { app_path, action, .. } => write!(f, "{app_path} {action}"),
             Outgoing::Status => f.write_str("the status request"),
             Outgoing::Manage { .. } => f.write_str("the change of the number of workers"),
+            Outgoing::Stash(message) => message.fmt(f),
         }
     }
 }

@@ -26,6 +26,8 @@ impl Status {
     pub const MULTIPLEX: &'static str = "multiplex";
     /// The arbiter understands CANCEL frames.
     pub const CANCEL: &'static str = "cancel";
+    /// The arbiter lists a stash table part by part.
+    pub const STASH_SCAN: &'static str = "stash-scan";
 
     /// Whether the arbiter has said that it can do `extension`.
     #[must_use]

@@ -1,0 +1,223 @@
+//! The stash of the service, and its tables.
+
+use gunmetal_client_core::{CallError, Outgoing, StashError, StashKey, StashMessage, StashValue, TableInfo};
+use gunmetal_protocol::{Bytes, Segments};
+use serde::de::DeserializeOwned;
+
+use crate::client::Client;
+use crate::table::Table;
+
+/// The stash: named tables of keys and values that all processes of the service share.
+///
+/// Made by [`Client::stash`]; cheap to clone. A table comes into being with the first
+/// [`put`](Stash::put). Tables live in the arbiter, as long as the service: worker restarts and reloads
+/// do not touch them. Each operation is atomic, and one request to the arbiter; none calls a worker.
+///
+/// ```no_run
+/// # use gunmetal_client_blocking::{CallError, Client};
+/// # fn f(client: Client) -> Result<(), CallError> {
+/// let stash = client.stash();
+/// stash.put("visits", "eve", 1)?;
+/// let count: Option<u32> = stash.get("visits", "eve")?;
+/// for key in stash.keys("visits", "e*")? {
+///     println!("{key}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// Every operation may end with a [`CallError`]: [`CallError::Stash`] says that the stash refused it,
+/// [`CallError::Unsupported`] that the arbiter has none. [`put`](Stash::put) with a value that cannot be
+/// encoded ends with [`CallError::Encode`], [`get`](Stash::get) of a value that is no `T` with
+/// [`CallError::Decode`].
+#[derive(Debug, Clone)]
+pub struct Stash {
+    client: Client,
+}
+
+impl Stash {
+    pub(crate) fn new(client: Client) -> Stash {
+        Stash { client }
+    }
+
+    /// Stores a value under a key, in the place of the one before.
+    ///
+    /// What can be stored: [`StashValue`].
+    ///
+    /// # Errors
+    ///
+    /// [`StashError::Full`] if there is no room for it, and as [`Stash`] says.
+    pub fn put(
+        &self,
+        table: &str,
+        key: impl Into<StashKey>,
+        value: impl StashValue,
+    ) -> Result<(), CallError> {
+        let (key, mut encoded) = (key.into(), Segments::new());
+        let failed = |source| CallError::Encode { call: format!("stash put {table} {key}"), source };
+        value.encode(&mut encoded).map_err(failed)?;
+        self.done(StashMessage::put(table, &key, &encoded))
+    }
+
+    /// The value under a key; `None` if there is no such key, or no such table.
+    ///
+    /// `T` is what the value is decoded into: your own `Deserialize` type, a
+    /// [`Value`](gunmetal_protocol::Value), or [`Bytes`], which is not copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stash`] says.
+    pub fn get<T: DeserializeOwned + 'static>(
+        &self,
+        table: &str,
+        key: impl Into<StashKey>,
+    ) -> Result<Option<T>, CallError> {
+        match self.ask(StashMessage::get(table, &key.into())) {
+            Ok(value) => Ok(Some(value)),
+            Err(CallError::Stash(StashError::KeyNotFound { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The value under a key, or `default` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stash`] says.
+    pub fn get_or<T: DeserializeOwned + 'static>(
+        &self,
+        table: &str,
+        key: impl Into<StashKey>,
+        default: T,
+    ) -> Result<T, CallError> {
+        Ok(self.get(table, key)?.unwrap_or(default))
+    }
+
+    /// The value under a key that has to be there.
+    ///
+    /// # Errors
+    ///
+    /// [`StashError::KeyNotFound`] if it is not, and as [`Stash`] says.
+    pub fn fetch<T: DeserializeOwned + 'static>(
+        &self,
+        table: &str,
+        key: impl Into<StashKey>,
+    ) -> Result<T, CallError> {
+        self.ask(StashMessage::get(table, &key.into()))
+    }
+
+    /// Removes a key. Returns whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stash`] says.
+    pub fn delete(&self, table: &str, key: impl Into<StashKey>) -> Result<bool, CallError> {
+        self.ask(StashMessage::delete(table, &key.into()))
+    }
+
+    /// Whether a table has a key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stash`] says.
+    pub fn exists(&self, table: &str, key: impl Into<StashKey>) -> Result<bool, CallError> {
+        match key.into() {
+            // In the protocol this asks for the table.
+            StashKey::None => Ok(self.get::<gunmetal_protocol::Value>(table, ())?.is_some()),
+            key => self.ask(StashMessage::exists(table, &key)),
+        }
+    }
+
+    /// Whether there is such a table.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stash`] says.
+    pub fn table_exists(&self, table: &str) -> Result<bool, CallError> {
+        self.ask(StashMessage::exists(table, &StashKey::None))
+    }
+
+    /// The keys of a table in the order in which they were first put, all of them or those that match a
+    /// pattern; none if there is no such table.
+    ///
+    /// The pattern is a shell's: `*`, `?`, `[abc]`, `[!abc]`; keys that are no strings are matched as
+    /// they print. A large table is better read with [`Table::keys_iter`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Stash`] says.
+    pub fn keys<'p>(
+        &self,
+        table: &str,
+        pattern: impl Into<Option<&'p str>>,
+    ) -> Result<Vec<StashKey>, CallError> {
+        let outgoing = Outgoing::Stash(StashMessage::keys(table, pattern.into()));
+        outgoing.decode_keys(self.result_of(&outgoing)?)
+    }
+
+    /// Removes all entries of a table.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stash`] says.
+    pub fn clear(&self, table: &str) -> Result<(), CallError> {
+        self.done(StashMessage::clear(table))
+    }
+
+    /// How large a table is.
+    ///
+    /// # Errors
+    ///
+    /// [`StashError::TableNotFound`] if there is none, and as [`Stash`] says.
+    pub fn info(&self, table: &str) -> Result<TableInfo, CallError> {
+        self.ask(StashMessage::info(table))
+    }
+
+    /// Makes an empty table unless there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stash`] says.
+    pub fn ensure(&self, table: &str) -> Result<(), CallError> {
+        self.done(StashMessage::ensure(table))
+    }
+
+    /// Removes a table with all its entries. Returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stash`] says.
+    pub fn delete_table(&self, table: &str) -> Result<bool, CallError> {
+        self.ask(StashMessage::delete_table(table))
+    }
+
+    /// The names of all tables.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stash`] says.
+    pub fn tables(&self) -> Result<Vec<String>, CallError> {
+        self.ask(StashMessage::tables())
+    }
+
+    /// A table, to be used like a map. It need not exist.
+    #[must_use]
+    pub fn table(&self, name: impl Into<String>) -> Table {
+        Table::new(self.clone(), name.into())
+    }
+
+    fn ask<T: DeserializeOwned + 'static>(&self, message: StashMessage<'_>) -> Result<T, CallError> {
+        self.client.ask(&Outgoing::Stash(message), self.client.config().call_timeout)
+    }
+
+    /// Makes a request whose answer says no more than that it was done.
+    fn done(&self, message: StashMessage<'_>) -> Result<(), CallError> {
+        self.result_of(&Outgoing::Stash(message)).map(drop)
+    }
+
+    pub(crate) fn result_of(&self, outgoing: &Outgoing<'_>) -> Result<Bytes, CallError> {
+        self.client.result_of(outgoing, self.client.config().call_timeout)
+    }
+}
