@@ -293,7 +293,7 @@ fn remaining(pulse: &Pulse, timeout: Duration) -> Duration {
 }
 
 /// A number from the kernel: anything else would be the same in every process of the service.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let mut bytes = [0; 8];
     // Without it restarts are not spread, which is no reason to do without them.
     let _ = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));

@@ -13,6 +13,7 @@
 mod actions;
 mod availability;
 mod process;
+mod recycling;
 mod router_link;
 mod router_news;
 mod router_process;
@@ -31,6 +32,7 @@ use crate::crew::{Crew, Heartbeats, Watch, restarts};
 use crate::{DirtyConfig, ServiceError};
 
 use availability::Availability;
+use recycling::Recycling;
 use router_link::RouterLink;
 
 pub use process::run_dirty_only;
@@ -51,6 +53,7 @@ struct DirtyArbiter<'a> {
     router: Crew,
     link: Link,
     availability: Availability,
+    recycling: Recycling,
     booted: Booted,
     phase: Phase,
     is_orphan: bool,
@@ -151,6 +154,7 @@ impl<'a> DirtyArbiter<'a> {
             router: Crew::new(router, Heartbeats::Ignored),
             link: Link::Down,
             availability: Availability::default(),
+            recycling: Recycling::new(config),
             booted: Booted::default(),
             phase: Phase::Running,
             is_orphan: false,
@@ -183,6 +187,7 @@ impl<'a> DirtyArbiter<'a> {
             }
             self.router.tick();
             self.workers.tick();
+            self.look_at_memory();
             if self.phase.deadline().is_some_and(|until| Instant::now() >= until) {
                 tracing::warn!("calls still run after dirty_graceful_timeout and are cut");
                 self.stop(StopMode::Now);
@@ -204,7 +209,12 @@ impl<'a> DirtyArbiter<'a> {
         }
         self.router.watch(&mut poller, Token::Router);
         self.workers.watch(&mut poller, Token::Worker);
-        let deadlines = [self.router.next_deadline(), self.workers.next_deadline(), self.phase.deadline()];
+        let deadlines = [
+            self.router.next_deadline(),
+            self.workers.next_deadline(),
+            self.phase.deadline(),
+            self.recycling.next_look(),
+        ];
         poller.wait(deadlines.into_iter().flatten().min())
     }
 

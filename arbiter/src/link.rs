@@ -6,8 +6,9 @@
 //! ```text
 //! parent                                   router
 //!   │ ◀───────────────────────────── Ready │   it listens
-//!   │ Apps, WorkerUp … ──────────────────▶ │   in this order; again in full to a router that replaces a dead one
+//!   │ Stashes, Apps, WorkerUp … ─────────▶ │   in this order; again in full to a router that replaces a dead one
 //!   │ ◀──────────── Condemn, then Drained  │   a worker hangs: nothing new goes to it, its other lanes finish
+//!   │ ◀──────────────────────────── Served │   a worker has had its share of calls, and serves on
 //!   │ WorkerStopping ────────────────────▶ │
 //!   │ ◀─────────────────────────── Drained │   the worker may be sent SIGTERM
 //!   │ WorkerGone ────────────────────────▶ │   always, however it ended
@@ -22,7 +23,10 @@ use serde::{Deserialize, Serialize};
 /// From the dirty arbiter to its router.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToRouter {
-    /// The apps that this service is configured with. Sent first; a later one replaces it (reload).
+    /// The stash tables that the apps declare: made unless they are there. Sent before the apps, so that no client is served
+    /// without them.
+    Stashes(Vec<String>),
+    /// The apps that this service is configured with. Clients are accepted from here on; a later one replaces it (reload).
     Apps(Vec<ConfiguredApp>),
     /// A worker said that it is ready. The router connects to it, once per thread, and gives it calls.
     WorkerUp(WorkerUp),
@@ -62,7 +66,7 @@ pub enum ToRouter {
         /// What was done, or why nothing could be.
         outcome: Result<ManageReport, String>,
     },
-    /// Accept no more clients and no more calls, finish the calls that run or wait, then end with success.
+    /// Accept no more calls, finish the calls that run or wait, then end with success.
     DrainAll,
     /// End at once.
     Stop,
@@ -87,6 +91,15 @@ pub enum FromRouter {
         /// The worker.
         #[serde(with = "WorkerIdOnLink")]
         worker: WorkerId,
+    },
+    /// This worker has answered as many calls as [`WorkerUp::max_calls`] says. It goes on serving until its parent has a
+    /// successor for it. Sent once.
+    Served {
+        /// The worker.
+        #[serde(with = "WorkerIdOnLink")]
+        worker: WorkerId,
+        /// How many those are.
+        calls: u64,
     },
     /// A client asks for more or fewer workers; to be answered by [`ToRouter::ManageDone`] with the same token.
     Manage {
@@ -124,6 +137,8 @@ pub struct WorkerUp {
     pub socket: String,
     /// How many lanes it serves, at least 1.
     pub threads: u32,
+    /// The number of answered calls at which the parent wants to hear [`FromRouter::Served`].
+    pub max_calls: Option<u64>,
 }
 
 /// What a client may ask for with MANAGE.

@@ -122,6 +122,7 @@ mod poller;
 mod pool;
 mod process_identity;
 mod readiness;
+mod resident;
 mod restart_policy;
 mod run_dir;
 mod signals;
@@ -150,6 +151,7 @@ pub use pool::{
 };
 pub use process_identity::ProcessIdentity;
 pub use readiness::{Readiness, ReadyReader, ReadyWriter, readiness_pipe};
+pub use resident::resident_len;
 pub use restart_policy::{Failure, Jitter, RestartHistory, RestartPolicy};
 pub use run_dir::{RunDir, RunDirError};
 pub use signals::Signals;

@@ -89,6 +89,7 @@ impl DirtyArbiter<'_> {
             }
             Action::Serve(worker) => {
                 self.availability.serves(worker.slot, &self.config.allocation);
+                self.measure_out(worker);
                 let up = self.worker_up(worker);
                 self.tell_router(up);
             }
@@ -103,11 +104,16 @@ impl DirtyArbiter<'_> {
             }
             Action::GiveUp(failure) => self.give_up("dirty worker failed to start: ", &failure),
             Action::PoolStopped => self.end_if_empty(),
+            Action::RecycleStarted { worker, reason } => {
+                let pid = self.workers.member(worker).map_or(0, |member| member.pid().as_raw());
+                tracing::info!(%worker, "Recycling dirty worker (pid: {pid}): {reason}");
+            }
             action => report::action("dirty worker", &action),
         }
     }
 
     fn worker_gone(&mut self, worker: WorkerId, departure: &Departure, status: Option<ExitStatus>) {
+        self.recycling.forget(worker);
         let member = self.workers.forget(worker);
         report::gone("Dirty worker", worker, member.as_ref(), departure, status);
         if let (Some(member), Some(status)) = (&member, status) {
@@ -147,6 +153,7 @@ impl DirtyArbiter<'_> {
 
     /// What the router must know of a worker; `None` if there is none.
     pub(super) fn worker_up(&self, worker: WorkerId) -> Option<ToRouter> {
+        let max_calls = self.recycling.share(worker);
         let member = self.workers.member(worker)?;
         Some(ToRouter::WorkerUp(WorkerUp {
             worker,
@@ -155,6 +162,7 @@ impl DirtyArbiter<'_> {
             apps: self.config.allocation.apps_of(worker.slot).map(str::to_owned).collect(),
             socket: worker_process::socket_path(&self.run_dir, worker).to_string_lossy().into_owned(),
             threads: self.config.threads,
+            max_calls,
         }))
     }
 

@@ -32,6 +32,9 @@ impl DirtyArbiter<'_> {
                 tracing::warn!(%worker, reason, "dirty worker condemned");
                 self.workers.handle(Event::Condemn(worker, reason));
             }
+            FromRouter::Served { worker, calls } => {
+                self.workers.handle(Event::Recycle(worker, format!("it has answered {calls} calls")));
+            }
             FromRouter::Drained { worker } => self.workers.handle(Event::Drained(worker)),
             FromRouter::Manage { token, op, count } => {
                 let report = self.manage(op, count);
@@ -50,6 +53,7 @@ impl DirtyArbiter<'_> {
             }
         };
         self.link = Link::Up(link);
+        let stashes = ToRouter::Stashes(self.declared_stashes());
         let configured = |app: &crate::AppLimit| ConfiguredApp { path: app.path.clone(), limit: app.limit };
         let apps = self.config.allocation.apps().iter().map(configured).collect();
         let unavailable = self.availability.unavailable().map(|(path, reason)| ToRouter::AppUnavailable {
@@ -58,11 +62,25 @@ impl DirtyArbiter<'_> {
         });
         let ups = self.workers_that_are(WorkerState::Serving).filter_map(|worker| self.worker_up(worker));
         let messages: Vec<ToRouter> =
-            std::iter::once(ToRouter::Apps(apps)).chain(unavailable).chain(ups).collect();
+            [stashes, ToRouter::Apps(apps)].into_iter().chain(unavailable).chain(ups).collect();
         for message in messages {
             self.tell_router(Some(message));
         }
         self.router.handle(Event::Ready(router));
+    }
+
+    /// The stash tables that the apps declare, each once.
+    fn declared_stashes(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for app in self.config.allocation.apps() {
+            let declared = self.config.registry.get(&app.path).map_or(&[][..], |factory| factory.stashes());
+            for &name in declared {
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                }
+            }
+        }
+        names
     }
 
     fn manage(&mut self, op: ManageOp, count: u32) -> ManageReport {

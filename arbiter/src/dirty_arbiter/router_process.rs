@@ -37,7 +37,11 @@ pub(super) fn spawn(
             }
         };
         keep_large_buffers();
-        let config = RouterConfig { dirty_timeout: config.timeout, ..RouterConfig::new(listener, link) };
+        let config = RouterConfig {
+            dirty_timeout: config.timeout,
+            stash_limit: config.stash_limit,
+            ..RouterConfig::new(listener, link)
+        };
         match router::run(config) {
             Ok(()) => 0,
             Err(error) => {

@@ -23,6 +23,8 @@ pub(crate) enum Action {
     Fail { caller: Caller, failure: Failure },
     /// Tell the parent that the worker hangs.
     Condemn { worker: WorkerId, reason: String },
+    /// Tell the parent that the worker has answered its share of calls.
+    Served { worker: WorkerId, calls: u64 },
     /// Tell the parent that the worker has nothing left to do.
     Drained { worker: WorkerId },
     /// The last call of a router that drains has been answered.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use gunmetal_supervise::WorkerId;
 
-use super::Dispatcher;
+use super::{Action, Dispatcher};
 use super::call::{Body, Caller};
 use super::deadlines::{NEWS_GRACE, READER_STALL};
 use super::lane::{ConnectionEnd, LaneId, LaneState, Phase, STALL};
@@ -141,7 +141,7 @@ impl Dispatcher {
     }
 
     /// The worker gives calls back: those from `first` on will not run there. They return to the front of their queues,
-    /// in order. It does so as the answer to [`Action::Revoke`](super::Action::Revoke), and unasked when somebody made
+    /// in order. It does so as the answer to [`Action::Revoke`], and unasked when somebody made
     /// it stop.
     pub(crate) fn revoked(&mut self, id: LaneId, first: u64, now: Instant) {
         let index = id.index as usize;
@@ -186,6 +186,10 @@ impl Dispatcher {
         let (more, worker) = (lane.handed.len(), lane.worker);
         if let Some(worker) = &mut self.workers[worker] {
             worker.answered_count += 1;
+            if worker.max_calls == Some(worker.answered_count) {
+                let (worker, calls) = (worker.id, worker.answered_count);
+                self.actions.push_back(Action::Served { worker, calls });
+            }
         }
         if more > 1 {
             self.wake_no_later_than(now + STALL);

@@ -16,6 +16,7 @@ struct Bench {
     dispatcher: Dispatcher,
     now: Instant,
     next_request: u64,
+    max_calls: Option<u64>,
 }
 
 impl Bench {
@@ -27,7 +28,7 @@ impl Bench {
         let mut dispatcher = Dispatcher::new(limits);
         let apps = [("a:A", None), ("b:B", None), ("off:Off", Some(0))];
         dispatcher.configure(&apps.map(|(path, limit)| ConfiguredApp { path: path.to_owned(), limit }));
-        Bench { dispatcher, now: Instant::now(), next_request: 0 }
+        Bench { dispatcher, now: Instant::now(), next_request: 0, max_calls: None }
     }
 
     /// A bench with one worker of so many ready lanes.
@@ -50,6 +51,7 @@ impl Bench {
             apps: vec!["a:A".to_owned(), "b:B".to_owned()],
             socket: String::new(),
             threads,
+            max_calls: self.max_calls,
         };
         self.dispatcher.worker_up(&up, self.now);
         let opened = self.actions().into_iter().map(|action| match action {

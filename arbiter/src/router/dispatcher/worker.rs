@@ -18,6 +18,8 @@ pub(crate) struct Worker {
     pub(crate) state: WorkerState,
     /// Calls it has answered.
     pub(crate) answered_count: u64,
+    /// At how many of them the parent is told.
+    pub(crate) max_calls: Option<u64>,
 }
 
 /// Whether a worker is given work.

@@ -64,6 +64,7 @@ impl Dispatcher {
             since: now,
             state: WorkerState::Up,
             answered_count: 0,
+            max_calls: up.max_calls,
         };
         let index = self.workers.iter().position(Option::is_none).unwrap_or(self.workers.len());
         if index == self.workers.len() {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use gunmetal_dirty::link::ToWorker;
 use gunmetal_protocol::{ErrorPayload, Header, MessageType, Segments, encode_error};
+use gunmetal_stash::Stash;
 use gunmetal_supervise::WorkerId;
 use serde::Serialize;
 use slab::Slab;
@@ -20,14 +21,15 @@ use crate::router::dispatcher::{Action, Caller, ClientId, Dispatcher, LaneId};
 /// See the [module](self).
 pub(super) struct State {
     pub(super) dispatcher: Dispatcher,
-    clients: Slab<Client>,
+    pub(super) stash: Stash,
+    pub(super) clients: Slab<Client>,
     lanes: HashMap<LaneId, Lane>,
     workers: HashMap<WorkerId, Worker>,
     parent: Rc<Outbox>,
     /// Outboxes to be flushed at the end of the turn.
-    to_flush: Vec<Rc<Outbox>>,
+    pub(super) to_flush: Vec<Rc<Outbox>>,
     /// Calls and answers passed on since the last flush.
-    passed_on: u32,
+    pub(super) passed_on: u32,
     /// Clients that asked for more or fewer workers, by the token of the question.
     managing: HashMap<u64, (Caller, ManageOp, u32)>,
     last_token: u64,
@@ -36,8 +38,8 @@ pub(super) struct State {
     finished: bool,
 }
 
-struct Client {
-    outbox: Rc<Outbox>,
+pub(super) struct Client {
+    pub(super) outbox: Rc<Outbox>,
     /// Set while the client waits for a lane to pass a large payload on.
     grant: Option<(u64, oneshot::Sender<Grant>)>,
 }
@@ -63,9 +65,10 @@ pub(super) struct Grant {
 }
 
 impl State {
-    pub(super) fn new(dispatcher: Dispatcher, parent: Rc<Outbox>, server: String) -> State {
+    pub(super) fn new(dispatcher: Dispatcher, stash: Stash, parent: Rc<Outbox>, server: String) -> State {
         State {
             dispatcher,
+            stash,
             clients: Slab::new(),
             lanes: HashMap::new(),
             workers: HashMap::new(),
@@ -263,6 +266,7 @@ impl State {
                 warn!(%worker, reason, "worker condemned");
                 self.tell_parent(&FromRouter::Condemn { worker, reason });
             }
+            Action::Served { worker, calls } => self.tell_parent(&FromRouter::Served { worker, calls }),
             Action::Drained { worker } => self.tell_parent(&FromRouter::Drained { worker }),
             Action::Finished => self.finished = true,
         }
@@ -294,7 +298,7 @@ fn send_link<T: Serialize>(to_flush: &mut Vec<Rc<Outbox>>, outbox: &Rc<Outbox>, 
 }
 
 /// Has an outbox flushed at the end of the turn.
-fn list(to_flush: &mut Vec<Rc<Outbox>>, outbox: &Rc<Outbox>) {
+pub(super) fn list(to_flush: &mut Vec<Rc<Outbox>>, outbox: &Rc<Outbox>) {
     if !outbox.listed.replace(true) {
         to_flush.push(outbox.clone());
     }

@@ -86,6 +86,7 @@ impl Rig {
             apps: vec!["a:A".to_owned(), "b:B".to_owned()],
             socket: socket.to_str().unwrap().to_owned(),
             threads,
+            max_calls: None,
         }));
         let mut worker = Worker { id, listener, control: None, lanes: VecDeque::new() };
         while worker.control.is_none() || worker.lanes.len() < threads as usize {

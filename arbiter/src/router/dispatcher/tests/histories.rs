@@ -92,6 +92,8 @@ struct World {
     /// Calls that left their queue at least once: their order says nothing any more.
     left_queue: BTreeSet<u64>,
     condemned: BTreeSet<u32>,
+    /// Workers that have had their share of calls.
+    served: BTreeSet<u32>,
 }
 
 struct OpenLane {
@@ -111,7 +113,7 @@ impl World {
             max_wait: super::us(200),
         };
         World {
-            bench: Bench::with(limits),
+            bench: Bench { max_calls: Some(SHARE), ..Bench::with(limits) },
             slots: 0,
             alive: BTreeSet::new(),
             lanes: BTreeMap::new(),
@@ -119,6 +121,7 @@ impl World {
             pending: BTreeMap::new(),
             left_queue: BTreeSet::new(),
             condemned: BTreeSet::new(),
+            served: BTreeSet::new(),
         }
     }
 
@@ -314,6 +317,10 @@ impl World {
                 Action::Condemn { worker, .. } => {
                     assert!(self.condemned.insert(worker.slot), "condemned twice");
                 }
+                Action::Served { worker, calls } => {
+                    assert_eq!(calls, SHARE);
+                    assert!(self.served.insert(worker.slot), "told twice");
+                }
                 Action::Drained { .. } | Action::Finished => {}
             }
         }
@@ -368,3 +375,6 @@ proptest! {
         prop_assert_eq!(world.bench.dispatcher.next_deadline(), None);
     }
 }
+
+/// The calls of which the parent of a worker wants to hear.
+const SHARE: u64 = 3;

@@ -53,6 +53,21 @@ fn an_app_that_becomes_unavailable_answers_those_who_wait() {
 }
 
 #[test]
+fn a_worker_that_has_had_its_share_is_told_of_once_and_serves_on() {
+    let mut bench = Bench::new(None);
+    bench.max_calls = Some(2);
+    let lanes = bench.up(1, 1);
+    bench.dispatcher.lane_ready(lanes[0], bench.now);
+    let mut serve = |seq| {
+        assert_eq!(bench.call("x"), Admission::Hand { lane: lanes[0], seq });
+        bench.reply(lanes[0], seq)
+    };
+    assert_eq!(serve(1), []);
+    assert_eq!(serve(2), [Action::Served { worker: worker(1), calls: 2 }]);
+    assert_eq!(serve(3), []);
+}
+
+#[test]
 fn a_full_queue_answers_at_once() {
     let mut bench = Bench::new(None);
     for _ in 0..10 {
