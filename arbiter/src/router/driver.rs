@@ -15,6 +15,8 @@ mod linger;
 mod outbox;
 mod parent;
 mod pump;
+mod reception;
+mod stash_service;
 mod state;
 mod timer;
 mod upload;
@@ -26,10 +28,11 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::rc::Rc;
 use std::time::Instant;
 
+use gunmetal_stash::Stash;
 use tokio::sync::Notify;
 
 use super::dispatcher::{Dispatcher, Limits};
-use super::{RouterConfig, RouterError};
+use super::{RouterConfig, RouterError, machine_memory};
 use state::State;
 
 /// What all tasks share. They run on one thread: nothing borrowed here is held across an await.
@@ -49,8 +52,10 @@ pub(super) struct Shared {
     ended: Notify,
     /// The apps are known: before that, every call would be for an app that is not configured.
     configured: Notify,
-    /// No more clients are accepted.
-    refusing: Notify,
+    /// Entries were removed from the stash and are to be freed.
+    unswept: Notify,
+    /// Memory for large messages to the stash.
+    budget: reception::Budget,
 }
 
 /// Serves until the parent says stop, or is gone.
@@ -65,8 +70,9 @@ pub(super) async fn serve(config: RouterConfig) -> Result<(), RouterError> {
         queued_bytes: config.queued_bytes_limit,
         max_wait: config.max_wait,
     });
+    let stash = Stash::new(config.stash_limit.unwrap_or_else(machine_memory::quarter));
     let shared = Rc::new(Shared {
-        state: RefCell::new(State::new(dispatcher, parent_outbox, config.server.clone())),
+        state: RefCell::new(State::new(dispatcher, stash, parent_outbox, config.server.clone())),
         scratch: RefCell::new(vec![0; input::SCRATCH_LEN].into()),
         spare: RefCell::default(),
         armed: Cell::new(None),
@@ -75,10 +81,12 @@ pub(super) async fn serve(config: RouterConfig) -> Result<(), RouterError> {
         outcome: RefCell::new(None),
         ended: Notify::new(),
         configured: Notify::new(),
-        refusing: Notify::new(),
+        unswept: Notify::new(),
+        budget: reception::Budget::new(),
     });
     shared.spawn(timer::run(shared.clone()));
     shared.spawn(linger::run(shared.clone()));
+    shared.spawn(stash_service::sweep(shared.clone()));
     shared.spawn(parent::run(shared.clone(), parent_input));
     shared.spawn(accept::run(shared.clone(), listener));
     shared.turn(|state, _| state.tell_parent(&crate::link::FromRouter::Ready));
@@ -118,6 +126,9 @@ impl Shared {
         }
         if state.flush() > 1 {
             self.busy.notify_one();
+        }
+        if state.stash.is_unswept() {
+            self.unswept.notify_one();
         }
         if state.is_finished() {
             self.end(Ok(()));

@@ -37,7 +37,7 @@ pub(crate) fn status(dispatcher: &Dispatcher, server: &str, now: Instant) -> Val
         "worker_count": worker_count,
         "apps": apps,
         "server": server,
-        "extensions": ["cancel", "multiplex"],
+        "extensions": ["cancel", "multiplex", "stash-scan"],
     })
 }
 

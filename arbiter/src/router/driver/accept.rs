@@ -11,16 +11,12 @@ use tracing::warn;
 
 use super::{Shared, client_connection};
 
-/// Accepts from the moment at which the apps are known until the router drains.
+/// Accepts from the moment at which the apps are known. While the router drains, too: calls are refused then, but those
+/// that still run may need the stash.
 pub(super) async fn run(shared: Rc<Shared>, listener: UnixListener) {
     shared.configured.notified().await;
     loop {
-        let accepted = tokio::select! {
-            biased;
-            () = shared.refusing.notified() => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
+        match listener.accept().await {
             Ok((stream, _)) => {
                 widen(&stream);
                 shared.spawn(client_connection::run(shared.clone(), stream));

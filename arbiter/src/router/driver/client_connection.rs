@@ -14,6 +14,8 @@ use tracing::{debug, trace};
 use super::Shared;
 use super::input::{CLIENT_READ_LEN, Input, LARGE_LEN, Next};
 use super::outbox::Outbox;
+use super::reception::Reception;
+use super::stash_service::Slow;
 use super::state::State;
 use super::upload::{HALF_FRAME_PATIENCE, Upload};
 use crate::link::ManageOp;
@@ -29,8 +31,15 @@ enum End {
     Header(#[from] HeaderError),
     #[error("request {request_id}: {message_type:?} is a message that a client doesn't send")]
     NotForUs { request_id: u64, message_type: MessageType },
-    #[error("the rest of a frame did not come within {} s", HALF_FRAME_PATIENCE.as_secs())]
+    #[error("the rest of a frame did not come in time")]
     HalfFrame,
+}
+
+impl End {
+    /// The end of a connection in the middle of a frame.
+    fn in_frame(error: io::Error) -> End {
+        if error.kind() == io::ErrorKind::TimedOut { End::HalfFrame } else { End::Connection(error) }
+    }
 }
 
 /// Serves a client until it goes, or breaks the protocol.
@@ -51,6 +60,20 @@ pub(super) async fn run(shared: Rc<Shared>, stream: UnixStream) {
     });
 }
 
+/// What to do about what was read.
+enum Step {
+    /// Nothing more: read on.
+    Read,
+    /// Pass a large request on.
+    PassOn(Upload),
+    /// Receive a large message to the stash.
+    Receive(Reception),
+    /// Gather a long answer.
+    Wait(Slow),
+    /// The client has to read its answers first.
+    Pause,
+}
+
 struct ClientConnection {
     shared: Rc<Shared>,
     client: ClientId,
@@ -63,9 +86,31 @@ impl ClientConnection {
         loop {
             // Who doesn't read answers need not ask.
             self.outbox.room().await;
-            let Some(len) = self.read().await? else { return Ok(()) };
-            if let Some(upload) = self.take_frames(len)? {
-                upload.run(&self.shared, &mut self.input, &self.outbox).await.map_err(End::Connection)?;
+            let Some(mut len) = self.read().await? else { return Ok(()) };
+            loop {
+                match self.take_frames(len)? {
+                    Step::Read => break,
+                    Step::PassOn(upload) => {
+                        let passed_on = upload.run(&self.shared, &mut self.input, &self.outbox).await;
+                        passed_on.map_err(End::Connection)?;
+                        break;
+                    }
+                    Step::Receive(reception) => {
+                        let received = reception.run(&self.shared, &mut self.input, &self.outbox).await;
+                        if let Some(slow) = received.map_err(End::in_frame)? {
+                            slow.run(&self.shared).await;
+                        }
+                        break;
+                    }
+                    Step::Wait(slow) => {
+                        slow.run(&self.shared).await;
+                        // Others first: there may be many such requests in what was read.
+                        tokio::task::yield_now().await;
+                    }
+                    Step::Pause => {}
+                }
+                self.outbox.room().await;
+                len = self.input.refill(&self.shared);
             }
         }
     }
@@ -82,28 +127,34 @@ impl ClientConnection {
         }
     }
 
-    /// Takes all frames that were read, in one turn. The beginning of a large one is returned, to be passed on.
-    fn take_frames(&mut self, len: usize) -> Result<Option<Upload>, End> {
-        let Self { shared, client, input, .. } = self;
+    /// Takes all frames that were read, in one turn, up to one that takes longer.
+    fn take_frames(&mut self, len: usize) -> Result<Step, End> {
+        let Self { shared, client, input, outbox } = self;
         let scratch = shared.scratch.borrow();
         let mut rest = &scratch[..len];
         let taken = shared.turn(|state, now| {
             loop {
                 match Input::next(rest)? {
                     Next::Frame { header, payload, end } => {
-                        hear(state, *client, header, payload, now)?;
+                        if outbox.is_full() && header.message_type == MessageType::Stash {
+                            return Ok(Step::Pause);
+                        }
                         rest = &rest[end..];
+                        if let Some(slow) = hear(state, *client, header, payload, now)? {
+                            return Ok(Step::Wait(slow));
+                        }
                     }
                     Next::Large { header, payload_start } => {
-                        let upload = hear_large(state, *client, header, payload_start, now)?;
-                        rest = match &upload {
-                            Some(upload) if upload.needs_start() => payload_start,
-                            Some(_) => &[],
-                            None => rest,
+                        let step = hear_large(state, *client, header, payload_start, now)?;
+                        rest = match &step {
+                            Step::PassOn(upload) if upload.needs_start() => payload_start,
+                            Step::Receive(_) => payload_start,
+                            Step::PassOn(_) => &[],
+                            Step::Read | Step::Wait(_) | Step::Pause => rest,
                         };
-                        return Ok(upload);
+                        return Ok(step);
                     }
-                    Next::Nothing => return Ok(None),
+                    Next::Nothing => return Ok(Step::Read),
                 }
             }
         });
@@ -134,7 +185,7 @@ fn hear(
     header: Header,
     payload: &[u8],
     now: Instant,
-) -> Result<(), End> {
+) -> Result<Option<Slow>, End> {
     let caller = Caller { client, request_id: header.request_id };
     match header.message_type {
         MessageType::Request => match peek_request(payload) {
@@ -168,7 +219,7 @@ fn hear(
             }
             Err(error) => state.send_error(caller, &ErrorPayload::dirty(error.to_string())),
         },
-        MessageType::Stash => state.send_error(caller, &no_stash()),
+        MessageType::Stash => return Ok(state.stash(caller, payload, None)),
         MessageType::Cancel => state.dispatcher.cancel(caller, now),
         MessageType::Response
         | MessageType::Error
@@ -176,24 +227,24 @@ fn hear(
         | MessageType::End
         | MessageType::Link => return Err(not_for_us(header)),
     }
-    Ok(())
+    Ok(None)
 }
 
-/// Takes the beginning of a frame with a large payload; `None` if more of it is needed to know what to do.
+/// Takes the beginning of a frame with a large payload; [`Step::Read`] if more of it is needed to know what to do.
 fn hear_large(
     state: &mut State,
     client: ClientId,
     header: Header,
     payload_start: &[u8],
     now: Instant,
-) -> Result<Option<Upload>, End> {
+) -> Result<Step, End> {
     let caller = Caller { client, request_id: header.request_id };
     let error = match header.message_type {
         MessageType::Request => match peek_request(payload_start) {
             Ok(PeekOutcome::Found(peek)) => {
-                return Ok(Some(Upload::start(state, caller, header, payload_start, peek, now)));
+                return Ok(Step::PassOn(Upload::start(state, caller, header, payload_start, peek, now)));
             }
-            Ok(PeekOutcome::NeedMore) if payload_start.len() < LARGE_LEN => return Ok(None),
+            Ok(PeekOutcome::NeedMore) if payload_start.len() < LARGE_LEN => return Ok(Step::Read),
             Ok(PeekOutcome::NeedMore) => ErrorPayload::protocol(
                 format!(
                     "REQUEST: no app_path within the first {LARGE_LEN} bytes of a payload of {} bytes",
@@ -203,7 +254,7 @@ fn hear_large(
             ),
             outcome => no_app_path(outcome.err(), payload_start),
         },
-        MessageType::Stash => no_stash(),
+        MessageType::Stash => return Ok(Step::Receive(Reception::new(caller, header))),
         MessageType::Status | MessageType::Manage | MessageType::Cancel => ErrorPayload::protocol(
             format!("a payload of {} bytes is too long for {:?}", header.payload_len, header.message_type),
             &[],
@@ -215,15 +266,11 @@ fn hear_large(
         | MessageType::Link => return Err(not_for_us(header)),
     };
     state.send_error(caller, &error);
-    Ok(Some(Upload::refused(header, payload_start.len())))
+    Ok(Step::PassOn(Upload::refused(header, payload_start.len())))
 }
 
 fn not_for_us(header: Header) -> End {
     End::NotForUs { request_id: header.request_id, message_type: header.message_type }
-}
-
-fn no_stash() -> ErrorPayload {
-    ErrorPayload::dirty("stash is not available in this version")
 }
 
 /// What is wrong with a REQUEST that can't be routed.

@@ -8,6 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::BufMut;
 use gunmetal_protocol::{HEADER_LEN, Header, HeaderError};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::unix::OwnedReadHalf;
@@ -119,6 +120,21 @@ impl Input {
         })
         .await?;
         if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) }
+    }
+
+    /// Reads at least one byte of a payload to where it is to stay.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::UnexpectedEof`] at the end of the connection.
+    pub(super) async fn read_into(&mut self, into: &mut impl BufMut) -> io::Result<usize> {
+        loop {
+            match self.socket.try_read_buf(into) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.readable().await?,
+                read => return read,
+            }
+        }
     }
 
     /// Waits until the peer has closed its side, without reading.

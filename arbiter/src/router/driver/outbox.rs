@@ -4,15 +4,19 @@
 //! rest when the socket has room again. A payload that is passed on as it arrives takes the socket for itself
 //! ([`Exclusive`]); frames of others pile up behind it.
 
+mod waiting;
+
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use gunmetal_protocol::HEADER_LEN;
 use nix::sys::socket::{Shutdown, shutdown};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Notify;
+use waiting::Waiting;
 
 /// See the [module](self). Of one thread: nothing here is held across an await but the [`Exclusive`].
 #[derive(Debug)]
@@ -30,14 +34,6 @@ pub(super) struct Outbox {
     written: Cell<u64>,
     /// It is in the list of those to be flushed at the end of the turn.
     pub(super) listed: Cell<bool>,
-}
-
-/// Bytes that wait for room in the socket.
-#[derive(Debug, Default)]
-struct Waiting {
-    bytes: Vec<u8>,
-    /// How many of them have been written.
-    written: usize,
 }
 
 impl Outbox {
@@ -62,8 +58,8 @@ impl Outbox {
         }
         if payload.len() < COPIED_LEN || self.taken.get() {
             let mut waiting = self.waiting.borrow_mut();
-            waiting.bytes.extend_from_slice(header);
-            waiting.bytes.extend_from_slice(payload);
+            waiting.put(header);
+            waiting.put(payload);
             return;
         }
         self.send_through(header, payload);
@@ -72,7 +68,14 @@ impl Outbox {
     /// Appends bytes that are whole frames.
     pub(super) fn send_encoded(&self, frames: &[u8]) {
         if !self.closed.get() {
-            self.waiting.borrow_mut().bytes.extend_from_slice(frames);
+            self.waiting.borrow_mut().put(frames);
+        }
+    }
+
+    /// Appends the end of a frame, which is shared and not copied.
+    pub(super) fn link(&self, bytes: Bytes) {
+        if !self.closed.get() {
+            self.waiting.borrow_mut().link(bytes);
         }
     }
 
@@ -96,8 +99,7 @@ impl Outbox {
 
     /// How many bytes wait.
     pub(super) fn waiting_len(&self) -> usize {
-        let waiting = self.waiting.borrow();
-        waiting.bytes.len() - waiting.written
+        self.waiting.borrow().len()
     }
 
     /// How many bytes have been written.
@@ -175,10 +177,17 @@ impl Outbox {
     /// Writes what waits and then the frame, in one system call; keeps what the socket did not take.
     fn send_through(self: &Rc<Self>, header: &[u8], payload: &[u8]) {
         let mut waiting = self.waiting.borrow_mut();
-        let before = waiting.bytes.len() - waiting.written;
-        let slices =
-            [IoSlice::new(&waiting.bytes[waiting.written..]), IoSlice::new(header), IoSlice::new(payload)];
-        let mut taken = match self.socket.try_write_vectored(&slices) {
+        let before = waiting.len();
+        let mut slices = [IoSlice::new(&[]); 4];
+        let count = waiting.slices(&mut slices[..2]);
+        if count > 1 {
+            // Linked bytes wait: the socket has been full for a while.
+            waiting.put(header);
+            return waiting.put(payload);
+        }
+        [slices[count], slices[count + 1]] = [IoSlice::new(header), IoSlice::new(payload)];
+        let slices = &slices[..count + 2];
+        let mut taken = match self.socket.try_write_vectored(slices) {
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => {
@@ -191,7 +200,7 @@ impl Outbox {
         taken -= taken.min(before);
         for part in [header, payload] {
             let skipped = taken.min(part.len());
-            waiting.bytes.extend_from_slice(&part[skipped..]);
+            waiting.put(&part[skipped..]);
             taken -= skipped;
         }
     }
@@ -199,8 +208,13 @@ impl Outbox {
     /// Whether all that waited has been written.
     fn write_waiting(&self) -> io::Result<bool> {
         let mut waiting = self.waiting.borrow_mut();
-        while waiting.written < waiting.bytes.len() {
-            match self.socket.try_write(&waiting.bytes[waiting.written..]) {
+        while waiting.len() > 0 {
+            let mut slices = [IoSlice::new(&[]); SLICE_COUNT];
+            let written = match waiting.slices(&mut slices) {
+                1 => self.socket.try_write(&slices[0]),
+                count => self.socket.try_write_vectored(&slices[..count]),
+            };
+            match written {
                 Ok(len) => {
                     self.written.set(self.written.get() + len as u64);
                     waiting.advance(len);
@@ -211,23 +225,6 @@ impl Outbox {
             }
         }
         Ok(true)
-    }
-}
-
-impl Waiting {
-    fn advance(&mut self, len: usize) {
-        self.written += len;
-        if self.written == self.bytes.len() {
-            self.written = 0;
-            if self.bytes.capacity() > KEPT_CAPACITY {
-                self.bytes = Vec::new();
-            } else {
-                self.bytes.clear();
-            }
-        } else if self.written > HIGH_WATER {
-            self.bytes.drain(..self.written);
-            self.written = 0;
-        }
     }
 }
 
@@ -325,5 +322,5 @@ const COPIED_LEN: usize = 16 << 10;
 /// Beyond so many waiting bytes a stream's lane is not read and a client's requests are not either.
 pub(super) const HIGH_WATER: usize = 256 << 10;
 
-/// How much memory an empty outbox keeps.
-const KEPT_CAPACITY: usize = 32 << 10;
+/// How many parts leave with one system call.
+const SLICE_COUNT: usize = 64;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use gunmetal_protocol::{ErrorPayload, Frame, Segments, encode_response};
 use tokio::net::UnixStream;
+use tracing::warn;
 
 use super::input::{Input, Next, SCRATCH_LEN};
 use super::outbox::Outbox;
@@ -52,6 +53,13 @@ fn hear(shared: &Rc<Shared>, state: &mut State, message: ToRouter, now: std::tim
             state.dispatcher.configure(&apps);
             shared.configured.notify_one();
         }
+        ToRouter::Stashes(names) => {
+            for name in names {
+                if let Err(error) = state.stash.ensure(&name) {
+                    warn!(table = name, %error, "a declared stash table could not be made");
+                }
+            }
+        }
         ToRouter::WorkerUp(up) => {
             state.add_worker(shared, &up);
             state.dispatcher.worker_up(&up, now);
@@ -64,10 +72,7 @@ fn hear(shared: &Rc<Shared>, state: &mut State, message: ToRouter, now: std::tim
         ToRouter::AppUnavailable { path, reason } => state.dispatcher.app_unavailable(&path, reason),
         ToRouter::AppPending { path } => state.dispatcher.app_pending(&path),
         ToRouter::ManageDone { token, outcome } => manage_done(state, token, &outcome),
-        ToRouter::DrainAll => {
-            shared.refusing.notify_one();
-            state.dispatcher.drain();
-        }
+        ToRouter::DrainAll => state.dispatcher.drain(),
         // Handled where it is read.
         ToRouter::Stop => {}
     }
