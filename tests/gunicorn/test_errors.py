@@ -1,0 +1,187 @@
+"""The exceptions of gunicorn's client, each with its fields, and that the service goes on after each."""
+
+import concurrent.futures
+import os
+import signal
+import socket
+import tempfile
+import threading
+import time
+
+from gunicorn.dirty import DirtyAppError, DirtyConnectionError, DirtyError, DirtyTimeoutError, DirtyWorkerError
+from gunicorn.dirty.errors import DirtyNoWorkersAvailableError
+from peer import ALL, LIMITED, Case, differs, eventually, pids
+
+
+class App(Case):
+    def setUp(self):
+        self.execute = self.client().execute
+
+    def test_an_app_error_has_message_app_action_and_traceback(self):
+        error = self.fails(DirtyAppError, self.execute, LIMITED, "fail", "out of cheese")
+        self.assertEqual((error.message, error.app_path, error.action), ("out of cheese", LIMITED, "fail"))
+        self.assertIn("out of cheese", error.traceback)
+        self.assertEqual(error.details["traceback"], error.traceback)
+        self.assertEqual((error.details["app_path"], error.details["action"]), (LIMITED, "fail"))
+        self.assertIn("out of cheese", str(error))
+
+    def test_a_panic_is_an_app_error_with_its_place_and_the_worker_lives_on(self):
+        pid = self.execute(LIMITED, "pid")
+        error = self.fails(DirtyAppError, self.execute, LIMITED, "panic", "at the disco")
+        self.assertIn("at the disco", error.message)
+        self.assertRegex(error.traceback, r"app\.rs:\d+|bench_app\.py\", line \d+")
+        self.assertEqual(self.execute(LIMITED, "pid"), pid)
+
+    def test_an_unknown_action_is_an_app_error_that_names_it(self):
+        error = self.fails(DirtyAppError, self.execute, ALL, "resize")
+        self.assertEqual((error.app_path, error.action), (ALL, "resize"))
+        self.assertIn("resize", error.message)
+        self.assertTrue(error.traceback)
+
+    def test_any_text_can_be_a_message(self):
+        for text in ("Grüße 🜂", "two\nlines", "a\0b", "x" * 100_000):
+            self.assertEqual(self.fails(DirtyAppError, self.execute, ALL, "fail", text).message, text)
+
+    def test_after_an_error_the_next_call_is_served(self):
+        for i in range(20):
+            self.fails(DirtyAppError, self.execute, ALL, "fail", "no")
+            self.assertEqual(self.execute(ALL, "echo", i), i)
+
+    def test_every_error_is_a_dirty_error(self):
+        with self.assertRaises(DirtyError) as caught:
+            self.execute(ALL, "fail", "no")
+        self.assertIsInstance(caught.exception, DirtyAppError)
+
+
+class NoWorkers(Case):
+    def test_an_unknown_app_is_no_workers_available_with_its_path(self):
+        error = self.fails(DirtyNoWorkersAvailableError, self.client().execute, "myapp.heavy:HeavyModelApp", "predict", 1)
+        self.assertEqual(error.app_path, "myapp.heavy:HeavyModelApp")
+        self.assertEqual(error.details["app_path"], "myapp.heavy:HeavyModelApp")
+        self.assertIn("No workers available for app", error.message)
+
+    def test_an_app_that_is_not_configured_is_no_workers_available(self):
+        arbiter = self.arbiter(workers=1, apps=[ALL])
+        error = self.fails(DirtyNoWorkersAvailableError, self.client(arbiter.socket).execute, LIMITED, "noop")
+        self.assertEqual(error.app_path, LIMITED)
+
+
+class Worker(Case):
+    """The shared arbiter's workers are not to be hurt."""
+
+    def setUp(self):
+        self.own = self.arbiter(workers=2)
+        self.execute = self.client(self.own.socket).execute
+
+    def test_the_end_of_a_worker_is_a_worker_error_that_names_it(self):
+        for action, arguments in (("crash", ()), ("leave", (5,)), ("abort", ())):
+            before = pids(self.client(self.own.socket), calls=20)
+            error = self.fails(DirtyWorkerError, self.execute, ALL, action, *arguments)
+            self.assertIn(error.worker_id, before | {error.details["worker_id"]})
+            self.assertGreater(error.worker_id, 1)
+            self.assertIsNone(error.traceback)
+            eventually(self.answers)
+
+    @differs("the message is about bytes that could not be read")
+    def test_a_worker_error_says_how_the_worker_ended(self):
+        said = {"crash": "exited with code 9", "abort": "SIGABRT"}
+        for action, text in said.items():
+            self.assertIn(text, self.fails(DirtyWorkerError, self.execute, ALL, action).message)
+            eventually(self.answers)
+
+    def test_a_killed_worker_is_a_worker_error(self):
+        pid = self.execute(ALL, "pid")
+        for worker in pids(self.client(self.own.socket), calls=20) | {pid}:
+            threading.Timer(0.3, os.kill, (worker, signal.SIGKILL)).start()
+        error = self.fails(DirtyWorkerError, self.execute, ALL, "sleep", 30)
+        self.assertIsInstance(error.worker_id, int)
+        eventually(self.answers)
+
+    def test_the_replacement_serves(self):
+        self.fails(DirtyWorkerError, self.execute, ALL, "crash")
+        eventually(self.answers)
+        self.assertEqual(self.execute(ALL, "echo", "again"), "again")
+
+    def answers(self):
+        try:
+            return self.execute(ALL, "echo", True)
+        except DirtyError:
+            return False
+
+
+class Timeout(Case):
+    def test_the_clients_timeout_is_a_timeout_error_with_the_limit(self):
+        arbiter = self.arbiter(workers=2)
+        client = self.client(arbiter.socket, timeout=0.4)
+        error = self.fails(DirtyTimeoutError, client.execute, ALL, "sleep", 2)
+        self.assertEqual((error.timeout, error.details), (0.4, {"timeout": 0.4}))
+        client.timeout = 60
+        self.assertEqual(client.execute(ALL, "echo", 1), 1)
+
+    @differs("a timeout error or an app error, as it happens", run=False)
+    def test_dirty_timeout_is_a_timeout_error_with_the_limit(self):
+        arbiter = self.arbiter(workers=1, timeout=1)
+        client = self.client(arbiter.socket)
+        for _ in range(3):
+            error = self.fails(DirtyTimeoutError, client.execute, ALL, "sleep", 30)
+            self.assertEqual((error.timeout, error.details["timeout"]), (1, 1))
+
+    @differs("the worker stays blocked, and its next calls time out as well")
+    def test_after_dirty_timeout_the_next_call_is_served(self):
+        arbiter = self.arbiter(workers=1, timeout=3)
+        client = self.client(arbiter.socket)
+        with self.assertRaises(DirtyError):
+            client.execute(ALL, "sleep", 3600)
+        self.assertEqual(client.execute(ALL, "echo", 1), 1)
+
+    @differs("every call fails at once", run=False)
+    def test_a_dirty_timeout_of_0_is_no_limit(self):
+        arbiter = self.arbiter(workers=1, timeout=0)
+        self.assertEqual(self.client(arbiter.socket).execute(ALL, "sleep", 1.5), 1.5)
+
+    def test_a_stream_that_goes_on_is_not_cut_by_dirty_timeout(self):
+        arbiter = self.arbiter(workers=1, timeout=1)
+        stream = self.client(arbiter.socket).stream(ALL, "stream_slow", 8, 0.25)
+        self.assertEqual(list(stream), list(range(8)))
+
+
+class Connection(Case):
+    def test_nobody_at_the_path_is_a_connection_error_with_the_path(self):
+        error = self.fails(DirtyConnectionError, self.client("/nonexistent/dirty.sock").execute, ALL, "noop")
+        self.assertEqual((error.socket_path, error.details["socket_path"]), ("/nonexistent/dirty.sock",) * 2)
+
+    def test_a_refused_connection_is_a_connection_error_with_the_path(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "dead.sock")
+            with socket.socket(socket.AF_UNIX) as dead:
+                dead.bind(path)
+            error = self.fails(DirtyConnectionError, self.client(path).execute, ALL, "noop")
+            self.assertEqual(error.socket_path, path)
+
+    def test_an_arbiter_restarted_under_a_client_costs_one_call(self):
+        for end in (signal.SIGTERM, signal.SIGQUIT):
+            arbiter = self.arbiter(workers=1)
+            client = self.client(arbiter.socket)
+            self.assertEqual(client.execute(ALL, "echo", 1), 1)
+            arbiter.stop(end)
+            with self.assertRaises(DirtyError):
+                client.execute(ALL, "echo", 2)
+            self.fails(DirtyConnectionError, client.execute, ALL, "echo", 2)
+            arbiter.start()
+            self.assertEqual(client.execute(ALL, "echo", 3), 3)
+
+    def test_an_arbiter_that_ends_leaves_no_socket_behind(self):
+        arbiter = self.arbiter(workers=1)
+        arbiter.stop()
+        self.assertFalse(os.path.exists(arbiter.socket))
+
+    @differs("running calls are cut after 0.1 s, whatever the graceful timeout")
+    def test_an_arbiter_that_ends_lets_the_running_call_finish(self):
+        arbiter = self.arbiter(workers=1, graceful_timeout=30)
+        client = self.client(arbiter.socket)
+        client.execute(ALL, "noop")
+        call = concurrent.futures.ThreadPoolExecutor(1).submit(client.execute, ALL, "sleep", 2)
+        # gunicorn's arbiter does not tell when a call runs.
+        time.sleep(0.5)
+        arbiter.stop()
+        self.assertEqual(call.result(), 2)
