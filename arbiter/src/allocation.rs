@@ -57,7 +57,18 @@ impl Allocation {
 
     /// The fewest workers that the specs allow: the largest limit, at least one.
     pub fn minimum(&self) -> u32 {
-        self.apps.iter().filter_map(|app| app.limit).max().unwrap_or(1).max(1)
+        self.limited_slots().max(1)
+    }
+
+    /// The slots with an app that not every worker loads are those below this number.
+    pub fn limited_slots(&self) -> u32 {
+        self.apps.iter().filter_map(|app| app.limit).max().unwrap_or(0)
+    }
+
+    /// The most workers that have anything to load; `None` if there is no end to them.
+    pub fn most_useful(&self) -> Option<u32> {
+        let limits: Option<Vec<u32>> = self.apps.iter().map(|app| app.limit).collect();
+        Some(limits?.into_iter().max().unwrap_or(0))
     }
 
     /// The apps that `worker_count` workers cannot give what they ask for.
@@ -97,6 +108,15 @@ mod tests {
     fn the_largest_limit_is_the_fewest_workers() {
         assert_eq!(reference_example().minimum(), 2);
         assert_eq!(Allocation::new(Vec::new()).minimum(), 1);
+    }
+
+    #[test]
+    fn workers_beyond_every_limit_are_of_no_use() {
+        let app = |path: &str, limit| AppLimit { path: path.into(), limit };
+        assert_eq!(reference_example().most_useful(), None);
+        let limited = Allocation::new(vec![app("a:A", Some(2)), app("b:B", Some(3)), app("c:C", Some(0))]);
+        assert_eq!(limited.most_useful(), Some(3));
+        assert_eq!(Allocation::new(Vec::new()).most_useful(), Some(0));
     }
 
     #[test]

@@ -154,6 +154,11 @@ impl Crew {
         self.members.remove(&worker)
     }
 
+    /// Names the slots that stay when there are to be fewer.
+    pub(crate) fn keep_slots(&mut self, slots: impl IntoIterator<Item = u32>) {
+        self.pool.set_essential(slots);
+    }
+
     /// How many places there are.
     pub(crate) fn slot_count(&self) -> u32 {
         u32::try_from(self.pool.slots().len()).unwrap_or(u32::MAX)

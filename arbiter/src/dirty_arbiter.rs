@@ -17,6 +17,7 @@ mod recycling;
 mod router_link;
 mod router_news;
 mod router_process;
+mod scaling;
 mod worker_process;
 
 use std::io;
@@ -34,6 +35,7 @@ use crate::{DirtyConfig, ServiceError};
 use availability::Availability;
 use recycling::Recycling;
 use router_link::RouterLink;
+use scaling::{Adding, MAX_WORKERS};
 
 pub use process::run_dirty_only;
 pub(crate) use process::{DirtySocket, prepare, spawn};
@@ -54,6 +56,8 @@ struct DirtyArbiter<'a> {
     link: Link,
     availability: Availability,
     recycling: Recycling,
+    /// Questions of clients for more workers.
+    adding: Vec<Adding>,
     booted: Booted,
     phase: Phase,
     is_orphan: bool,
@@ -124,10 +128,18 @@ impl<'a> DirtyArbiter<'a> {
                 "{app} asks for {wanted} workers, but there are only {found}: it will live in {found}"
             );
         }
+        let size = config.workers.min(config.allocation.most_useful().unwrap_or(u32::MAX));
+        if size < config.workers {
+            tracing::warn!(
+                "dirty_workers is {}, but the apps are limited to {size} workers: no more are started",
+                config.workers
+            );
+        }
         let timeout = config.timeout;
         let workers = PoolConfig {
-            size: config.workers,
-            minimum: config.allocation.minimum().min(config.workers),
+            size,
+            minimum: config.allocation.minimum().min(size),
+            maximum: MAX_WORKERS.max(config.workers),
             boot_timeout: timeout.map(|timeout| timeout.max(LEAST_BOOT_TIMEOUT)),
             graceful_timeout: config.graceful_timeout,
             condemn_timeout: timeout.unwrap_or(config.graceful_timeout).min(config.graceful_timeout),
@@ -143,6 +155,8 @@ impl<'a> DirtyArbiter<'a> {
             restarts: RestartPolicy { max_delay: LONGEST_ROUTER_DELAY, ..restarts() },
             ..PoolConfig::default()
         };
+        let mut crew = Crew::new(workers, heartbeats);
+        crew.keep_slots(0..config.allocation.limited_slots());
         Self {
             config,
             listener,
@@ -150,11 +164,12 @@ impl<'a> DirtyArbiter<'a> {
             signals,
             parent,
             ready,
-            workers: Crew::new(workers, heartbeats),
+            workers: crew,
             router: Crew::new(router, Heartbeats::Ignored),
             link: Link::Down,
             availability: Availability::default(),
             recycling: Recycling::new(config),
+            adding: Vec::new(),
             booted: Booted::default(),
             phase: Phase::Running,
             is_orphan: false,
@@ -172,6 +187,7 @@ impl<'a> DirtyArbiter<'a> {
     fn run_loop(&mut self) -> Result<(), ServiceError> {
         loop {
             self.perform();
+            self.answer_adding();
             if self.phase == Phase::Done {
                 return Ok(());
             }
@@ -214,6 +230,7 @@ impl<'a> DirtyArbiter<'a> {
             self.workers.next_deadline(),
             self.phase.deadline(),
             self.recycling.next_look(),
+            self.adding_deadline(),
         ];
         poller.wait(deadlines.into_iter().flatten().min())
     }
@@ -227,10 +244,11 @@ impl<'a> DirtyArbiter<'a> {
                 }
                 Signal::SIGTERM | Signal::SIGINT => self.stop(StopMode::Graceful),
                 Signal::SIGQUIT => self.stop(StopMode::Now),
-                Signal::SIGHUP => self.workers.handle(Event::Reload),
-                Signal::SIGTTIN => {
-                    self.workers.handle(Event::Resize(self.workers.slot_count().saturating_add(1)))
+                Signal::SIGHUP | Signal::SIGTTIN | Signal::SIGTTOU if self.phase != Phase::Running => {
+                    tracing::info!("{} does nothing: the dirty arbiter is stopping", signal.as_str());
                 }
+                Signal::SIGHUP => self.workers.handle(Event::Reload),
+                Signal::SIGTTIN => self.grow(),
                 Signal::SIGTTOU => self.shrink(),
                 // The pidfds tell more.
                 Signal::SIGCHLD => {}
@@ -238,20 +256,6 @@ impl<'a> DirtyArbiter<'a> {
             }
         }
         Ok(())
-    }
-
-    fn shrink(&mut self) {
-        let (count, minimum) = (self.workers.slot_count(), self.minimum());
-        if count > minimum {
-            self.workers.handle(Event::Resize(count - 1));
-        } else {
-            tracing::warn!("SIGTTOU: Cannot decrease below {minimum} workers (required by app specs)");
-        }
-    }
-
-    /// The fewest workers that serve every app as its spec wants, or as many as it was started with.
-    fn minimum(&self) -> u32 {
-        self.config.allocation.minimum().min(self.config.workers)
     }
 
     /// SIGTERM comes with it where the kernel has parent-death signals; this way comes everywhere.

@@ -153,8 +153,12 @@ pub enum ManageOp {
 /// What came of a [`FromRouter::Manage`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManageReport {
-    /// How many workers are being started, or stopped, because of the question.
+    /// How many workers were started, or are being stopped, because of the question.
     pub changed: u32,
+    /// How many of those are not ready yet.
+    pub starting: u32,
+    /// How many more were to be started, and failed; they are tried again.
+    pub failed: u32,
     /// Why that is fewer than asked for.
     pub reason: Option<String>,
     /// How many workers there are now.

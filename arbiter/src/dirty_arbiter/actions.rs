@@ -70,6 +70,8 @@ impl DirtyArbiter<'_> {
         let member = self.router.forget(router);
         report::gone("Router", router, member.as_ref(), departure, status);
         self.link = Link::Down;
+        // Nobody is left who could be answered.
+        self.adding.clear();
         // Nobody is left who could say that these have nothing to do, and nobody who could give them anything.
         let draining: Vec<WorkerId> = self.workers_that_are(WorkerState::Draining).collect();
         for worker in draining {
@@ -90,6 +92,7 @@ impl DirtyArbiter<'_> {
             Action::Serve(worker) => {
                 self.availability.serves(worker.slot, &self.config.allocation);
                 self.measure_out(worker);
+                self.added(worker);
                 let up = self.worker_up(worker);
                 self.tell_router(up);
             }
@@ -114,6 +117,7 @@ impl DirtyArbiter<'_> {
 
     fn worker_gone(&mut self, worker: WorkerId, departure: &Departure, status: Option<ExitStatus>) {
         self.recycling.forget(worker);
+        self.not_added(worker, departure);
         let member = self.workers.forget(worker);
         report::gone("Dirty worker", worker, member.as_ref(), departure, status);
         if let (Some(member), Some(status)) = (&member, status) {

@@ -3,7 +3,7 @@
 use gunmetal_supervise::{Event, Signal, WorkerState};
 
 use super::{DirtyArbiter, Link, Phase};
-use crate::link::{ConfiguredApp, FromRouter, ManageOp, ManageReport, ToRouter};
+use crate::link::{ConfiguredApp, FromRouter, ToRouter};
 
 impl DirtyArbiter<'_> {
     pub(super) fn read_link(&mut self) {
@@ -36,10 +36,7 @@ impl DirtyArbiter<'_> {
                 self.workers.handle(Event::Recycle(worker, format!("it has answered {calls} calls")));
             }
             FromRouter::Drained { worker } => self.workers.handle(Event::Drained(worker)),
-            FromRouter::Manage { token, op, count } => {
-                let report = self.manage(op, count);
-                self.tell_router(Some(ToRouter::ManageDone { token, outcome: Ok(report) }));
-            }
+            FromRouter::Manage { token, op, count } => self.manage(token, op, count),
         }
     }
 
@@ -81,33 +78,5 @@ impl DirtyArbiter<'_> {
             }
         }
         names
-    }
-
-    fn manage(&mut self, op: ManageOp, count: u32) -> ManageReport {
-        let from = self.workers.slot_count();
-        let wanted = match op {
-            ManageOp::Add => from.saturating_add(count),
-            ManageOp::Remove => from.saturating_sub(count),
-        };
-        self.workers.handle(Event::Resize(wanted));
-        let to = self.workers.slot_count();
-        let changed = from.abs_diff(to);
-        let reason = (changed < count).then(|| match op {
-            ManageOp::Add => format!("there may be {to} workers at most"),
-            ManageOp::Remove => format!("cannot decrease below {to} workers (required by app specs)"),
-        });
-        let is_idle = |slot: u32| self.config.allocation.apps_of(slot).next().is_none();
-        let reason = reason.or_else(|| {
-            let in_vain = op == ManageOp::Add && changed > 0 && self.workers.pool().slots().any(is_idle);
-            in_vain.then(|| "every app is at its limit: there are workers that load none".to_owned())
-        });
-        let total =
-            self.workers.pool().workers().filter(|(_, state)| *state != WorkerState::Stopping).count();
-        ManageReport {
-            changed,
-            reason,
-            total_workers: u32::try_from(total).unwrap_or(u32::MAX),
-            target_workers: to,
-        }
     }
 }
