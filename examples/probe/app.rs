@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use gunmetal::blocking::{Client, Stash, StashKey};
 use gunmetal::dirty::prelude::*;
 use gunmetal::{Dict, Value, value};
 
@@ -16,6 +17,7 @@ pub(crate) struct BenchApp {
     count: AtomicU64,
     streams: Arc<Streams>,
     environment: Environment,
+    stash: Stash,
 }
 
 /// What the streams of this worker did.
@@ -34,7 +36,8 @@ impl BenchApp {
         let environment = Environment::read();
         environment.delay_init();
         environment.fail_init()?;
-        Ok(BenchApp { count: AtomicU64::new(0), streams: Arc::default(), environment })
+        let stash = Client::from_env()?.stash();
+        Ok(BenchApp { count: AtomicU64::new(0), streams: Arc::default(), environment, stash })
     }
 
     #[action]
@@ -198,12 +201,58 @@ impl BenchApp {
         x
     }
 
+    #[action]
+    fn stash_put(&self, table: String, key: StashKey, value: Value) -> Result<bool> {
+        self.stash.put(&table, key, value)?;
+        Ok(true)
+    }
+
+    #[action]
+    fn stash_get(&self, table: String, key: StashKey, #[default] default: Value) -> Result<Value> {
+        Ok(self.stash.get_or(&table, key, default)?)
+    }
+
+    #[action]
+    fn stash_exists(&self, table: String, #[default] key: StashKey) -> Result<bool> {
+        Ok(match key {
+            StashKey::None => self.stash.table_exists(&table)?,
+            key => self.stash.exists(&table, key)?,
+        })
+    }
+
+    #[action]
+    fn stash_incr(&self, table: String, key: StashKey, #[default = 1] by: i64) -> Result<i64> {
+        self.increase(&table, &key, by)
+    }
+
+    #[action]
+    fn stash_loop(&self, op: String, n: u64, size: usize) -> Result<f64> {
+        let (table, value) = ("stash_loop", Bytes::from(vec![b'x'; size]));
+        self.stash.put(table, "key", &value)?;
+        let start = Instant::now();
+        for _ in 0..n {
+            match op.as_str() {
+                "put" => self.stash.put(table, "key", &value)?,
+                "get" => drop(self.stash.fetch::<Bytes>(table, "key")?),
+                "incr" => drop(self.increase(table, &"count".into(), 1)?),
+                other => Err(format!("no operation {other:?}: put, get or incr"))?,
+            }
+        }
+        Ok(start.elapsed().as_secs_f64())
+    }
+
     fn close(&mut self) {
         self.environment.note_close();
     }
 }
 
 impl BenchApp {
+    fn increase(&self, table: &str, key: &StashKey, by: i64) -> Result<i64> {
+        let value = self.stash.get_or(table, key, 0_i64)? + by;
+        self.stash.put(table, key, value)?;
+        Ok(value)
+    }
+
     fn counted(&self) -> Counted {
         Counted(Arc::clone(&self.streams))
     }

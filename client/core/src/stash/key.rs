@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use bytestring::ByteString;
 use gunmetal_protocol::{DecodeError, Value, ValueRef};
+use serde::{Deserialize, Serialize};
 
 use super::key_text::write_bytes_repr;
 
@@ -12,7 +13,7 @@ use super::key_text::write_bytes_repr;
 ///
 /// Keys are equal as in a Python dict, so that `true` and `1` name the same entry; a table keeps the
 /// key that was put first. As Rust values the two differ. A key prints as Python's `str` of it, which is
-/// what the patterns of [`keys`](crate::StashMessage) see.
+/// what patterns are matched against. It can be an argument or a result of an action.
 ///
 /// ```
 /// use gunmetal_client_core::StashKey;
@@ -23,7 +24,8 @@ use super::key_text::write_bytes_repr;
 /// assert_eq!(StashKey::from(7).as_int(), Some(7));
 /// assert_eq!(StashKey::from(b"\x00a").to_string(), r"b'\x00a'");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
 pub enum StashKey {
     /// Python's `None`.
     #[default]
@@ -117,6 +119,10 @@ impl fmt::Display for StashKey {
             StashKey::Str(string) => f.write_str(string),
         }
     }
+}
+
+fn wrong_kind(found: &str) -> DecodeError {
+    DecodeError::Mismatch(format!("a stash key: found {found}, expected string, int, bool, bytes or none"))
 }
 
 impl From<()> for StashKey {
@@ -213,6 +219,21 @@ impl PartialEq<i64> for StashKey {
     }
 }
 
+impl TryFrom<Value> for StashKey {
+    type Error = DecodeError;
+
+    fn try_from(key: Value) -> Result<StashKey, DecodeError> {
+        Ok(match key {
+            Value::None => StashKey::None,
+            Value::Bool(bool) => StashKey::Bool(bool),
+            Value::Int(int) => StashKey::Int(int),
+            Value::Bytes(bytes) => StashKey::Bytes(bytes),
+            Value::Str(string) => StashKey::Str(string),
+            other => return Err(wrong_kind(other.kind())),
+        })
+    }
+}
+
 impl From<StashKey> for Value {
     fn from(key: StashKey) -> Value {
         key.to_value()
@@ -233,6 +254,17 @@ mod tests {
         assert_eq!(text(b"abc".into()), "b'abc'");
         assert_eq!(text(b"it's".into()), "b\"it's\"");
         assert_eq!(text(b"'\"\\\n\t\r\x7f\xff".into()), r#"b'\'"\\\n\t\r\x7f\xff'"#);
+    }
+
+    #[test]
+    fn a_key_goes_through_serde_as_the_value_that_it_is() {
+        for key in [StashKey::None, true.into(), 7.into(), b"x".into(), "x".into()] {
+            let value = gunmetal_protocol::to_value(&key).unwrap();
+            assert_eq!(value, key.to_value());
+            assert_eq!(gunmetal_protocol::from_value::<StashKey>(value).unwrap(), key);
+        }
+        let error = gunmetal_protocol::from_value::<StashKey>(2.5.into()).unwrap_err().to_string();
+        assert!(error.contains("found float"), "{error}");
     }
 
     #[test]
