@@ -50,7 +50,8 @@ impl Environment {
     pub(crate) fn note_close(&self) {
         let Some(path) = &self.close_file else { return };
         if let Ok(mut file) = OpenOptions::new().append(true).create(true).open(path) {
-            let _ = writeln!(file, "{}", process::id());
+            // In one write: other workers append to the file at the same time.
+            let _ = file.write_all(format!("{}\n", process::id()).as_bytes());
         }
     }
 }
