@@ -13,6 +13,7 @@
 mod dispatcher;
 mod driver;
 mod failure;
+mod machine_memory;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,10 @@ pub(crate) struct RouterConfig {
     pub(crate) queued_bytes_limit: usize,
     /// How long a call may be expected to wait for others that were handed to the same lane before it.
     pub(crate) max_wait: Duration,
+    /// Memory that stash tables may take, in bytes; `None` for a quarter of the machine's.
+    pub(crate) stash_limit: Option<u64>,
+    /// Opens the log file anew.
+    pub(crate) reopen_logs: fn(),
     /// What STATUS calls this server: name and version.
     pub(crate) server: String,
 }
@@ -55,6 +60,8 @@ impl RouterConfig {
             queue_limit: 10_000,
             queued_bytes_limit: 256 << 20,
             max_wait: Duration::from_micros(200),
+            stash_limit: None,
+            reopen_logs: || {},
             server: concat!("gunmetal ", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }

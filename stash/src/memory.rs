@@ -44,7 +44,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Frees some thousand of the removed entries; whether there are more.
+    /// Frees some of the removed entries; whether there are more.
     pub(crate) fn sweep(&mut self) -> bool {
         let mut swept = 0;
         while swept < SWEPT_LEN
@@ -55,6 +55,11 @@ impl Memory {
         if self.removed.is_empty() {
             self.removed = Vec::new();
         }
+        self.is_unswept()
+    }
+
+    #[inline]
+    pub(crate) fn is_unswept(&self) -> bool {
         !self.removed.is_empty()
     }
 
@@ -67,4 +72,4 @@ impl Memory {
 }
 
 /// Entries that are freed at a time: some hundred microseconds.
-const SWEPT_LEN: usize = 4096;
+const SWEPT_LEN: usize = 2048;

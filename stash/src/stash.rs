@@ -191,6 +191,13 @@ impl Stash {
         self.memory.sweep()
     }
 
+    /// Whether there is something to [`sweep`](Self::sweep).
+    #[must_use]
+    #[inline]
+    pub fn is_unswept(&self) -> bool {
+        self.memory.is_unswept()
+    }
+
     pub(crate) fn table(&self, name: &str) -> Option<&Table> {
         self.tables.get(name).map(|named| &named.table)
     }
