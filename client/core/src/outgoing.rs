@@ -82,6 +82,10 @@ impl Outgoing<'_> {
 
     /// The error of a call that the arbiter answered with one.
     fn failed(&self, payload: &ErrorPayload) -> CallError {
+        let is_request = matches!(self, Outgoing::Request { .. });
+        if !is_request && payload.message.starts_with(UNKNOWN_MESSAGE) {
+            return CallError::Unsupported { operation: self.to_string() };
+        }
         let (app_path, action) = match self {
             Outgoing::Request { app_path, action, .. } => (*app_path, *action),
             Outgoing::Status | Outgoing::Manage { .. } => ("", ""),
@@ -155,3 +159,6 @@ impl fmt::Display for Outgoing<'_> {
         }
     }
 }
+
+/// How gunicorn's worker begins, to whom its arbiter passes on whatever it does not know itself.
+const UNKNOWN_MESSAGE: &str = "Unknown message type";
