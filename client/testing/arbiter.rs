@@ -18,6 +18,7 @@ pub const RESPONSE: u8 = 0x02;
 pub const ERROR: u8 = 0x03;
 pub const CHUNK: u8 = 0x04;
 pub const END: u8 = 0x05;
+pub const STASH: u8 = 0x10;
 pub const STATUS: u8 = 0x11;
 pub const MANAGE: u8 = 0x12;
 pub const CANCEL: u8 = 0x41;
@@ -133,8 +134,7 @@ impl Peer {
     /// Answers the first STATUS request as our router would.
     pub fn greet_as_gunmetal(&mut self) {
         let id = self.expect(STATUS).id;
-        let extensions = list(&[&str("cancel"), &str("multiplex")]);
-        self.result(id, &dict(&[("arbiter_pid", &int(7)), ("extensions", &extensions)]));
+        self.result(id, &gunmetal_status());
     }
 
     /// Answers the first STATUS request as gunicorn's arbiter would.
@@ -153,6 +153,11 @@ impl Peer {
     pub fn is_closed_by_client(&mut self) -> bool {
         matches!(self.socket.read(&mut [0]), Ok(0) | Err(_))
     }
+}
+
+pub fn gunmetal_status() -> Vec<u8> {
+    let extensions = list(&[&str("cancel"), &str("multiplex"), &str("stash-scan")]);
+    dict(&[("arbiter_pid", &int(7)), ("extensions", &extensions)])
 }
 
 pub fn gunicorn_status() -> Vec<u8> {
