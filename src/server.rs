@@ -200,6 +200,11 @@ impl Server {
         let settings =
             Settings::resolve(flags.layer, flags.config.as_deref(), self.defaults, &lookup, &registered)
                 .map_err(Failure::Settings)?;
+        if let Some(path) = &settings.errorlog {
+            logging::redirect(path).map_err(|source| {
+                Failure::Settings(SettingsError::ErrorLog { path: path.clone(), source })
+            })?;
+        }
         logging::init(settings.loglevel);
 
         let dirty = dirty_config(&settings, self.registry, self.hooks, flags.dirty_socket);
@@ -212,6 +217,7 @@ impl Server {
             workers: if self.http.is_some() { settings.workers } else { 0 },
             timeout: settings.timeout,
             graceful_timeout: settings.graceful_timeout,
+            reopen_logs: logging::reopen,
             dirty: (dirty.workers > 0).then_some(dirty),
         };
         let http = self.http;
@@ -280,7 +286,7 @@ fn dirty_config(
         max_requests_jitter: settings.dirty_max_requests_jitter,
         max_rss: settings.dirty_max_rss,
         hooks,
-        reopen_logs: || {},
+        reopen_logs: logging::reopen,
     }
 }
 
@@ -288,7 +294,11 @@ fn dirty_config(
 fn last_words(error: &(dyn std::error::Error + 'static), code: u8) -> ExitCode {
     let words = http::chain(error);
     let line: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let line = format!("gunmetal: {}\n", line.join(" | "));
     // Nobody is left to complain to if this fails.
-    let _ = writeln!(io::stderr(), "gunmetal: {}", line.join(" | "));
+    let _ = io::stderr().write_all(line.as_bytes());
+    if let Some(mut terminal) = logging::started_with() {
+        let _ = terminal.write_all(line.as_bytes());
+    }
     ExitCode::from(code)
 }

@@ -21,6 +21,8 @@ pub struct MasterConfig {
     pub timeout: Option<Duration>,
     /// Time HTTP workers have to finish when the service stops.
     pub graceful_timeout: Duration,
+    /// Opens the log file anew, in the process that calls it. Must neither block for long nor panic.
+    pub reopen_logs: fn(),
     /// What the dirty arbiter runs; `None` for a service without one.
     pub dirty: Option<DirtyConfig>,
 }

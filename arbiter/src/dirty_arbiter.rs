@@ -30,6 +30,7 @@ use gunmetal_supervise::{
 };
 
 use crate::crew::{Crew, Heartbeats, Watch, restarts};
+use crate::link::ToRouter;
 use crate::{DirtyConfig, ServiceError};
 
 use availability::Availability;
@@ -244,6 +245,7 @@ impl<'a> DirtyArbiter<'a> {
                 }
                 Signal::SIGTERM | Signal::SIGINT => self.stop(StopMode::Graceful),
                 Signal::SIGQUIT => self.stop(StopMode::Now),
+                Signal::SIGUSR1 => self.reopen_logs(),
                 Signal::SIGHUP | Signal::SIGTTIN | Signal::SIGTTOU if self.phase != Phase::Running => {
                     tracing::info!("{} does nothing: the dirty arbiter is stopping", signal.as_str());
                 }
@@ -256,6 +258,14 @@ impl<'a> DirtyArbiter<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Here first: who is forked from now on has the new file.
+    fn reopen_logs(&mut self) {
+        tracing::info!("Handling signal: usr1");
+        (self.config.reopen_logs)();
+        self.link.open().into_iter().for_each(|link| link.send(&ToRouter::ReopenLogs));
+        self.workers.signal_all(Signal::SIGUSR1);
     }
 
     /// SIGTERM comes with it where the kernel has parent-death signals; this way comes everywhere.

@@ -3,7 +3,7 @@
 use std::io;
 
 use gunmetal_supervise::{
-    ChildSetup, Heartbeat, ReadyWriter, STARTUP_FAILED, WorkerId, readiness_pipe, spawn_child,
+    ChildSetup, Heartbeat, ReadyWriter, STARTUP_FAILED, Signal, WorkerId, readiness_pipe, spawn_child,
 };
 
 use crate::Listener;
@@ -26,7 +26,8 @@ pub struct HttpProcess {
     pub heartbeat: Heartbeat,
 }
 
-/// Forks an HTTP worker, which runs `body` and exits with the code that it returns.
+/// Forks an HTTP worker, which runs `body` and exits with the code that it returns. SIGUSR1 is blocked in it: it means the
+/// log file, and must not end a worker that has not got that far yet.
 pub(crate) fn spawn(
     worker: WorkerId,
     age: u64,
@@ -45,7 +46,10 @@ pub(crate) fn spawn(
             return STARTUP_FAILED;
         };
         let heartbeat = pulse.heartbeat;
-        let mut setup = ChildSetup::new("gunmetal: http worker").keep(&readiness).keep(&heartbeat);
+        let mut setup = ChildSetup::new("gunmetal: http worker")
+            .keep(&readiness)
+            .keep(&heartbeat)
+            .hold_back([Signal::SIGUSR1]);
         for listener in &listeners {
             setup = setup.keep(listener);
         }

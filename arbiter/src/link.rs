@@ -12,6 +12,7 @@
 //!   │ WorkerStopping ────────────────────▶ │
 //!   │ ◀─────────────────────────── Drained │   the worker may be sent SIGTERM
 //!   │ WorkerGone ────────────────────────▶ │   always, however it ended
+//!   │ ReopenLogs ────────────────────────▶ │   at any time
 //!   │ DrainAll ──────────────────────────▶ │   the router ends by itself when the last call is answered
 //!   │ Stop ──────────────────────────────▶ │   the router ends at once
 //! ```
@@ -68,6 +69,8 @@ pub enum ToRouter {
     },
     /// Accept no more calls, finish the calls that run or wait, then end with success.
     DrainAll,
+    /// Open the log file anew.
+    ReopenLogs,
     /// End at once.
     Stop,
 }

@@ -161,6 +161,7 @@ impl Master<'_> {
                 }
                 Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => self.stop(StopMode::Now),
                 Signal::SIGHUP => self.reload(),
+                Signal::SIGUSR1 => self.reopen_logs(),
                 Signal::SIGTTIN => self.resize(|count| count.saturating_add(1)),
                 Signal::SIGTTOU => self.resize(|count| count.saturating_sub(1)),
                 // Ours are told of by their pidfds, the others looked for after every wake-up.
@@ -215,6 +216,12 @@ impl Master<'_> {
     fn reload(&mut self) {
         self.http.iter_mut().for_each(|http| http.handle(Event::Reload));
         self.dirty.iter().for_each(|dirty| dirty.crew.signal_all(Signal::SIGHUP));
+    }
+
+    /// Here first: who is forked from now on has the new file.
+    fn reopen_logs(&mut self) {
+        (self.config.reopen_logs)();
+        self.crews().for_each(|crew| crew.signal_all(Signal::SIGUSR1));
     }
 
     fn resize(&mut self, to: impl FnOnce(u32) -> u32) {

@@ -50,6 +50,14 @@ impl First {
         std::process::id()
     }
 
+    /// Writes lines to the log.
+    #[action]
+    fn log(&self, name: String, count: u32) {
+        for number in 0..count {
+            tracing::info!("{name} {number} of {count}");
+        }
+    }
+
     fn close(&mut self) {
         station("close", "hooks:First");
     }

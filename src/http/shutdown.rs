@@ -7,9 +7,12 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+use nix::sys::signal::{SigSet, Signal};
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tokio::sync::watch;
+
+use crate::logging;
 
 /// The wish to finish, for every way of waiting: async, blocking, and with `poll(2)`.
 #[derive(Debug)]
@@ -65,14 +68,20 @@ impl Shutdown {
 }
 
 /// Listens for the signals of a worker, on a thread of its own: SIGTERM calls `on_term`, and if the worker is still
-/// there when `graceful_timeout` is over, it is ended; SIGINT and SIGQUIT end it at once.
+/// there when `graceful_timeout` is over, it is ended; SIGINT and SIGQUIT end it at once. SIGUSR1 opens the log file anew.
 ///
 /// Handlers, not a signalfd: a server that also asks tokio for SIGTERM must still get it.
 pub(super) fn listen(graceful_timeout: Duration, on_term: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGUSR1])?;
+    // The master has it blocked up to here.
+    SigSet::from(Signal::SIGUSR1).thread_unblock()?;
     let mut on_term = Some(on_term);
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
+            if signal == SIGUSR1 {
+                logging::reopen();
+                continue;
+            }
             if signal != SIGTERM {
                 signal_hook::low_level::exit(0);
             }

@@ -25,6 +25,8 @@ pub(crate) enum SettingsError {
     BadApp(#[from] RegistryError),
     #[error("configuration file {} cannot be read", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("the log file {} cannot be opened", path.display())]
+    ErrorLog { path: PathBuf, source: io::Error },
     #[error("{}:{line}: {message}", path.display())]
     BadToml { path: PathBuf, line: usize, message: String },
 }

@@ -40,6 +40,7 @@ pub(super) fn spawn(
         let config = RouterConfig {
             dirty_timeout: config.timeout,
             stash_limit: config.stash_limit,
+            reopen_logs: config.reopen_logs,
             ..RouterConfig::new(listener, link)
         };
         match router::run(config) {

@@ -38,6 +38,7 @@ use state::State;
 /// What all tasks share. They run on one thread: nothing borrowed here is held across an await.
 pub(super) struct Shared {
     state: RefCell<State>,
+    reopen_logs: fn(),
     /// What was just read of a connection; see [`input`].
     scratch: RefCell<Box<[u8]>>,
     /// Buffers for payloads that are passed on, kept for the next ones: memory that comes fresh from the system is slow.
@@ -81,6 +82,7 @@ pub(super) async fn serve(config: RouterConfig) -> Result<(), RouterError> {
         outcome: RefCell::new(None),
         ended: Notify::new(),
         configured: Notify::new(),
+        reopen_logs: config.reopen_logs,
         unswept: Notify::new(),
         budget: reception::Budget::new(),
     });

@@ -73,6 +73,7 @@ fn hear(shared: &Rc<Shared>, state: &mut State, message: ToRouter, now: std::tim
         ToRouter::AppPending { path } => state.dispatcher.app_pending(&path),
         ToRouter::ManageDone { token, outcome } => manage_done(state, token, &outcome),
         ToRouter::DrainAll => state.dispatcher.drain(),
+        ToRouter::ReopenLogs => (shared.reopen_logs)(),
         // Handled where it is read.
         ToRouter::Stop => {}
     }
