@@ -108,22 +108,20 @@ fn whoever_is_killed_is_replaced_and_the_service_goes_on() {
 }
 
 #[test]
-fn a_killed_dirty_arbiter_is_replaced_on_the_same_socket() {
+fn a_killed_dirty_arbiter_is_replaced_on_the_same_socket_and_keeps_its_workers() {
     let small = Small::start(&[]);
     let sockets = || -> Vec<_> {
         let paths = small.service.leftovers().into_iter();
         paths.filter(|path| path.extension().is_some_and(|extension| extension == "sock")).collect()
     };
-    let (before, below) = (sockets(), small.service.processes("dirty"));
-    let http = small.pids("http worker");
+    let (before, http, dirty) = (sockets(), small.pids("http worker"), small.pids("dirty worker"));
+    let arbiter = small.service.process("dirty arbiter");
     small.kill_one("dirty arbiter");
     small.greets_again();
     assert_eq!(sockets(), before);
     assert_eq!(small.pids("http worker"), http, "HTTP workers have nothing to do with it");
-    for process in below {
-        // The master adopted them: pid 1 need not be one that reaps.
-        small.service.wait_for("the old workers' end", || process.is_reaped().then_some(()));
-    }
+    assert_eq!(small.pids("dirty worker"), dirty, "the next arbiter has adopted them");
+    assert!(arbiter.is_reaped());
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::RawFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
-    Action, Child, Event, ExitStatus, Heartbeat, Pid, Poller, Pool, PoolConfig, Readiness, ReadyReader, RestartPolicy,
-    Signal, WorkerId,
+    Action, Child, Event, ExitStatus, Heartbeat, Pid, Poller, Pool, PoolConfig, Readiness, ReadyReader,
+    RestartPolicy, Signal, WorkerId,
 };
 
 use crate::report;
@@ -42,6 +43,16 @@ pub(crate) struct Member {
     readiness: Option<ReadyReader>,
     heartbeat: Option<Pulse>,
     age: u64,
+    origin: Origin,
+}
+
+/// Who forked a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// This one.
+    Forked,
+    /// One that died; this process took over.
+    Adopted,
 }
 
 /// Which silence is the sign of a hang.
@@ -74,6 +85,19 @@ impl Crew {
     pub(crate) fn new(config: PoolConfig, heartbeats: Heartbeats) -> Self {
         let pool = Pool::new(PoolConfig { jitter_seed: seed(), ..config });
         Self { pool, members: BTreeMap::new(), heartbeats, spawn_count: 0 }
+    }
+
+    /// A crew that takes over the processes of one whose parent died; see [`Pool::adopting`].
+    pub(crate) fn adopting(
+        config: PoolConfig,
+        heartbeats: Heartbeats,
+        past: Vec<WorkerId>,
+        adopted: Vec<(WorkerId, Member)>,
+    ) -> Self {
+        let config = PoolConfig { jitter_seed: seed(), ..config };
+        let pool = Pool::adopting(config, past, adopted.iter().map(|(worker, _)| *worker));
+        let spawn_count = adopted.iter().map(|(_, member)| member.age).max().unwrap_or(0);
+        Self { pool, members: adopted.into_iter().collect(), heartbeats, spawn_count }
     }
 
     pub(crate) fn pool(&self) -> &Pool {
@@ -270,7 +294,12 @@ impl Member {
         readiness: Option<ReadyReader>,
         heartbeat: Option<Pulse>,
     ) -> Self {
-        Self { child, readiness, heartbeat, age }
+        Self { child, readiness, heartbeat, age, origin: Origin::Forked }
+    }
+
+    /// A process that serves already, and that another one forked.
+    pub(crate) fn adopted(child: Child, age: u64, heartbeat: Option<Pulse>) -> Self {
+        Self { origin: Origin::Adopted, ..Self::new(child, age, None, heartbeat) }
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -279,6 +308,10 @@ impl Member {
 
     pub(crate) fn age(&self) -> u64 {
         self.age
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
     }
 }
 
@@ -290,6 +323,12 @@ impl Pulse {
             Heartbeat::create_in(memory).or_else(|_| Heartbeat::create_in(&std::env::temp_dir()))?;
         let before = heartbeat.last_touch()?;
         Ok(Self { heartbeat, before })
+    }
+
+    /// The heartbeat of a process that somebody else forked, by the number of its descriptor there.
+    pub(crate) fn of_process(pid: Pid, number: RawFd) -> io::Result<Self> {
+        let heartbeat = Heartbeat::of_process(pid, number)?;
+        Ok(Self { heartbeat, before: Duration::ZERO })
     }
 }
 

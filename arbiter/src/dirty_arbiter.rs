@@ -11,6 +11,7 @@
 //! all that live. The workers know nothing of it: they wait for whoever connects next.
 
 mod actions;
+mod adoption;
 mod availability;
 mod process;
 mod recycling;
@@ -18,10 +19,11 @@ mod router_link;
 mod router_news;
 mod router_process;
 mod scaling;
+mod worker_files;
+mod worker_lifeline;
 mod worker_process;
 
 use std::io;
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -33,19 +35,21 @@ use crate::crew::{Crew, Heartbeats, Watch, restarts};
 use crate::link::ToRouter;
 use crate::{DirtyConfig, ServiceError};
 
+use adoption::Legacy;
 use availability::Availability;
 use recycling::Recycling;
 use router_link::RouterLink;
 use scaling::{Adding, MAX_WORKERS};
 
+pub(crate) use adoption::end_orphans;
 pub use process::run_dirty_only;
 pub(crate) use process::{DirtySocket, prepare, spawn};
 
 /// The dirty arbiter's loop and everything it owns.
 struct DirtyArbiter<'a> {
     config: &'a DirtyConfig,
-    /// Inherited by routers, touched by nobody here.
-    listener: &'a UnixListener,
+    /// Its listener is inherited by routers and touched by nobody here.
+    socket: &'a DirtySocket,
     run_dir: PathBuf,
     signals: Signals,
     /// `None` where there is no master.
@@ -116,7 +120,7 @@ struct Ending {
 impl<'a> DirtyArbiter<'a> {
     fn new(
         config: &'a DirtyConfig,
-        listener: &'a UnixListener,
+        socket: &'a DirtySocket,
         run_dir: &Path,
         signals: Signals,
         parent: Option<Parent>,
@@ -136,9 +140,14 @@ impl<'a> DirtyArbiter<'a> {
                 config.workers
             );
         }
+        let legacy = match &parent {
+            Some(master) => Legacy::take_over(run_dir, config, master.pid()),
+            // Whoever was there before it had another run directory, and nobody kept its workers alive.
+            None => Legacy::default(),
+        };
         let timeout = config.timeout;
         let workers = PoolConfig {
-            size,
+            size: legacy.slot_count.unwrap_or(size),
             minimum: config.allocation.minimum().min(size),
             maximum: MAX_WORKERS.max(config.workers),
             boot_timeout: timeout.map(|timeout| timeout.max(LEAST_BOOT_TIMEOUT)),
@@ -156,11 +165,11 @@ impl<'a> DirtyArbiter<'a> {
             restarts: RestartPolicy { max_delay: LONGEST_ROUTER_DELAY, ..restarts() },
             ..PoolConfig::default()
         };
-        let mut crew = Crew::new(workers, heartbeats);
+        let mut crew = Crew::adopting(workers, heartbeats, legacy.past, legacy.adopted);
         crew.keep_slots(0..config.allocation.limited_slots());
         Self {
             config,
-            listener,
+            socket,
             run_dir: run_dir.to_owned(),
             signals,
             parent,

@@ -12,8 +12,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
-    Action, Event, Pid, Poller, PoolConfig, RunDir, Signal, Signals, StartupFailure, StopMode, adopt_orphans,
-    reap_orphans, set_title,
+    Action, Event, Pid, Poller, PoolConfig, RestartPolicy, RunDir, Signal, Signals, StartupFailure, StopMode,
+    adopt_orphans, reap_orphans, set_title,
 };
 
 use crate::crew::{Crew, Heartbeats, Watch, restarts};
@@ -59,6 +59,8 @@ pub fn run_master(config: MasterConfig, http: &dyn Fn(HttpProcess) -> i32) -> Re
     let result = master.run();
     master.close_listeners();
     if let Some(dirty) = &master.dirty {
+        // None, if the last dirty arbiter ended in order.
+        dirty_arbiter::end_orphans(dirty.run_dir.path());
         dirty.socket.remove_file();
     }
     match (result, master.failure.take()) {
@@ -328,7 +330,8 @@ impl DirtySide {
             boot_timeout: None,
             graceful_timeout: config.graceful_timeout + MARGIN,
             kill_grace: MARGIN,
-            restarts: restarts(),
+            // Nobody is served without one, so it is worth trying often.
+            restarts: RestartPolicy { max_delay: LONGEST_DIRTY_DELAY, ..restarts() },
             ..PoolConfig::default()
         };
         Ok(Self { config: config.clone(), socket, run_dir, crew: Crew::new(pool, Heartbeats::Ignored) })
@@ -379,6 +382,7 @@ const SIGNALS: [Signal; 10] = [
 
 /// The dirty arbiter keeps its own deadlines: this long after them it is killed.
 const MARGIN: Duration = Duration::from_secs(5);
+const LONGEST_DIRTY_DELAY: Duration = Duration::from_secs(1);
 /// A start takes longer than a heartbeat, so a short `timeout` is not for it.
 const LEAST_BOOT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Shorter silences are the machine's, not the worker's.

@@ -4,6 +4,9 @@ use gunmetal_supervise::{
     Action, Departure, Event, ExitStatus, Signal, StartupFailure, StopMode, WorkerId, WorkerState,
 };
 
+use super::adoption::note_slot_count;
+use super::worker_files::{Duty, WorkerFiles};
+use super::worker_lifeline::Service;
 use super::{DirtyArbiter, Link, router_process, worker_process};
 use crate::crew::Member;
 use crate::link::{ToRouter, WorkerUp};
@@ -44,10 +47,11 @@ impl DirtyArbiter<'_> {
         match action {
             Action::Spawn(router) => {
                 let age = self.router.next_age();
-                let outcome = router_process::spawn(age, self.config, self.listener).map(|(member, link)| {
-                    self.link = Link::Starting(router, link);
-                    member
-                });
+                let outcome =
+                    router_process::spawn(age, self.config, &self.socket.listener).map(|(member, link)| {
+                        self.link = Link::Starting(router, link);
+                        member
+                    });
                 if let Some(pid) = self.router.spawned(router, outcome) {
                     tracing::info!("Booting router with pid: {pid}");
                 }
@@ -83,23 +87,34 @@ impl DirtyArbiter<'_> {
         match action {
             Action::Spawn(worker) => {
                 let age = self.workers.next_age();
-                let outcome = worker_process::spawn(worker, age, self.config, &self.run_dir);
+                let (files, service) = (self.files(worker), self.service());
+                let outcome = worker_process::spawn(worker, age, self.config, &files, service);
                 if let Some(pid) = self.workers.spawned(worker, outcome) {
                     let apps: Vec<&str> = self.config.allocation.apps_of(worker.slot).collect();
                     tracing::info!("Booting dirty worker with pid: {pid} ({})", apps.join(", "));
                 }
             }
             Action::Serve(worker) => {
+                self.files(worker).note(Duty::Serving);
                 self.availability.serves(worker.slot, &self.config.allocation);
                 self.measure_out(worker);
                 self.added(worker);
                 let up = self.worker_up(worker);
                 self.tell_router(up);
             }
-            Action::Drain(worker) => match &mut self.link {
-                Link::Up(link) => link.send(&ToRouter::WorkerStopping { worker }),
-                Link::Down | Link::Starting(..) => self.workers.handle(Event::Drained(worker)),
-            },
+            Action::Drain(worker) => {
+                self.files(worker).note(Duty::Waiting);
+                match &mut self.link {
+                    Link::Up(link) => link.send(&ToRouter::WorkerStopping { worker }),
+                    Link::Down | Link::Starting(..) => self.workers.handle(Event::Drained(worker)),
+                }
+            }
+            Action::Resized { to, .. } => {
+                if self.parent.is_some() {
+                    note_slot_count(&self.run_dir, (to != self.config.workers).then_some(to));
+                }
+                report::action("dirty worker", &action);
+            }
             Action::Gone { worker, departure, status } => self.worker_gone(worker, &departure, status),
             Action::Booted => {
                 self.booted.workers = true;
@@ -123,8 +138,7 @@ impl DirtyArbiter<'_> {
         if let (Some(member), Some(status)) = (&member, status) {
             self.tell_exit_hook(worker, member, departure, status);
         }
-        // Its own file by name and generation, so nobody else's.
-        let _ = std::fs::remove_file(worker_process::socket_path(&self.run_dir, worker));
+        self.files(worker).remove();
         self.tell_router(Some(ToRouter::WorkerGone { worker, cause: report::cause(departure, status) }));
         if let Departure::StartupFailed(reason) | Departure::NotSpawned(Some(reason)) = departure {
             let mut serving = self.workers_that_are(WorkerState::Serving);
@@ -164,10 +178,20 @@ impl DirtyArbiter<'_> {
             pid: u32::try_from(member.pid().as_raw()).unwrap_or_default(),
             age: member.age(),
             apps: self.config.allocation.apps_of(worker.slot).map(str::to_owned).collect(),
-            socket: worker_process::socket_path(&self.run_dir, worker).to_string_lossy().into_owned(),
+            socket: self.files(worker).socket().to_string_lossy().into_owned(),
             threads: self.config.threads,
             max_calls,
         }))
+    }
+
+    fn files(&self, worker: WorkerId) -> WorkerFiles {
+        WorkerFiles::new(&self.run_dir, worker)
+    }
+
+    /// What keeps workers alive when this process dies; `None` without a master.
+    fn service(&self) -> Option<Service> {
+        let (run_dir, socket) = (self.run_dir.clone(), self.socket.file().clone());
+        self.parent.as_ref().map(|master| Service { master: master.pid(), run_dir, socket })
     }
 
     /// A router that is not up is told everything when it is.

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use gunmetal_supervise::{
-    ChildSetup, Parent, ReadyWriter, RunDir, RunDirError, STARTUP_FAILED, Signal, Signals, readiness_pipe,
-    set_title, spawn_child,
+    ChildSetup, Parent, ReadyWriter, RunDir, STARTUP_FAILED, Signal, Signals, readiness_pipe, set_title,
+    spawn_child,
 };
 
 use super::DirtyArbiter;
@@ -31,6 +31,10 @@ impl DirtySocket {
     /// Where it is in the file system.
     fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    pub(super) fn file(&self) -> &SocketFile {
+        &self.file
     }
 
     pub(crate) fn remove_file(&self) {
@@ -106,18 +110,8 @@ fn run_child(
             return STARTUP_FAILED;
         }
     };
-    let sockets = match worker_sockets(run_dir) {
-        Ok(sockets) => sockets,
-        Err(error) => {
-            let _ = ready.failed(&format!("dirty arbiter: {}", report::chain(&error)));
-            return STARTUP_FAILED;
-        }
-    };
     hooks::starting(config, Some(parent.pid()), socket.path());
-    let arbiter =
-        DirtyArbiter::new(config, &socket.listener, sockets.path(), signals, Some(parent), Some(ready));
-    let ending = arbiter.run();
-    drop(sockets);
+    let ending = DirtyArbiter::new(config, socket, run_dir, signals, Some(parent), Some(ready)).run();
     if ending.is_orphan {
         // The master cannot any more.
         socket.remove_file();
@@ -136,15 +130,6 @@ fn run_child(
     }
 }
 
-/// A directory for the sockets of this arbiter's workers. The workers of one that was killed may still be about to end,
-/// so theirs are not in the way of ours; nobody else removes what is left of them.
-fn worker_sockets(run_dir: &Path) -> Result<RunDir, RunDirError> {
-    for stale in std::fs::read_dir(run_dir).into_iter().flatten().flatten() {
-        let _ = std::fs::remove_dir_all(stale.path());
-    }
-    RunDir::create(run_dir.join(std::process::id().to_string()))
-}
-
 /// Runs a dirty arbiter alone, in the foreground, until it is told to stop.
 ///
 /// Must be called while the process has one thread.
@@ -158,7 +143,7 @@ pub fn run_dirty_only(config: &DirtyConfig) -> Result<(), ServiceError> {
     tracing::info!("Starting gunmetal {}", env!("CARGO_PKG_VERSION"));
     let (socket, run_dir) = prepare(config)?;
     hooks::starting(config, None, socket.path());
-    let ending = DirtyArbiter::new(config, &socket.listener, run_dir.path(), signals, None, None).run();
+    let ending = DirtyArbiter::new(config, &socket, run_dir.path(), signals, None, None).run();
     socket.remove_file();
     if ending.result.is_ok() {
         tracing::info!("Shutting down: Dirty arbiter");

@@ -8,7 +8,7 @@ use gunmetal_supervise::{Event, Jitter, WorkerId, WorkerState, resident_len};
 
 use super::{DirtyArbiter, Phase};
 use crate::DirtyConfig;
-use crate::crew::seed;
+use crate::crew::{Origin, seed};
 
 /// What the workers may have before they are recycled.
 #[derive(Debug)]
@@ -65,6 +65,10 @@ impl DirtyArbiter<'_> {
     /// A worker begins to serve. If it is too large already, there is no sense in replacing it.
     pub(super) fn measure_out(&mut self, worker: WorkerId) {
         self.recycling.draw(worker);
+        if self.workers.member(worker).is_some_and(|member| member.origin() == Origin::Adopted) {
+            // What it takes now it need not have taken from its start.
+            return;
+        }
         let Some((len, limit)) = self.excess(worker) else { return };
         self.recycling.born_large.insert(worker);
         tracing::warn!(

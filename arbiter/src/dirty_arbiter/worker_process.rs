@@ -1,9 +1,9 @@
 //! A dirty worker process, at the moment of its birth.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,21 +13,24 @@ use gunmetal_supervise::{
     ChildSetup, STARTUP_FAILED, Signal, WorkerId, bind_unix, keep_large_buffers, readiness_pipe, spawn_child,
 };
 
+use super::worker_files::{WorkerFiles, WorkerRecord};
+use super::worker_lifeline::Service;
 use crate::crew::{Member, Pulse};
 use crate::{DirtyConfig, DirtyWorker, hooks, report};
 
-/// Where the router finds a worker.
-pub(super) fn socket_path(run_dir: &Path, worker: WorkerId) -> PathBuf {
-    run_dir.join(format!("worker-{}-{}.sock", worker.slot, worker.generation))
-}
-
-/// Forks a worker with the apps of its slot. Its socket listens before it exists, and is to be removed after it is gone.
-pub(super) fn spawn(worker: WorkerId, age: u64, config: &DirtyConfig, run_dir: &Path) -> io::Result<Member> {
-    let path = socket_path(run_dir, worker);
-    let listener = bind_unix(&path).map_err(io::Error::other)?;
-    let spawned = spawn_on(worker, age, config, listener);
+/// Forks a worker with the apps of its slot. Its socket listens before it exists; its files are to be removed after it is
+/// gone. With a `service` it may outlive its arbiter.
+pub(super) fn spawn(
+    worker: WorkerId,
+    age: u64,
+    config: &DirtyConfig,
+    files: &WorkerFiles,
+    service: Option<Service>,
+) -> io::Result<Member> {
+    let listener = bind_unix(&files.socket()).map_err(io::Error::other)?;
+    let spawned = spawn_on(worker, age, config, listener, files, service);
     if spawned.is_err() {
-        let _ = fs::remove_file(&path);
+        files.remove();
     }
     spawned
 }
@@ -36,7 +39,9 @@ fn spawn_on(
     worker: WorkerId,
     age: u64,
     config: &DirtyConfig,
-    listener: std::os::unix::net::UnixListener,
+    listener: UnixListener,
+    files: &WorkerFiles,
+    service: Option<Service>,
 ) -> io::Result<Member> {
     let (reader, writer) = readiness_pipe()?;
     // Both processes have a copy of these values; the fork decides who uses which.
@@ -48,7 +53,7 @@ fn spawn_on(
             return STARTUP_FAILED;
         };
         let heartbeat = pulse.heartbeat;
-        // Its arbiter's death is its own: the next arbiter starts workers that its router knows.
+        // Its arbiter's death is its own, until it has something that is worth being taken over.
         let setup = ChildSetup::new(format!("gunmetal: dirty worker {worker}"))
             .keep(&readiness)
             .keep(&heartbeat)
@@ -58,9 +63,9 @@ fn spawn_on(
         let outcome = newborn
             .become_child(setup)
             .map_err(io::Error::other)
-            .and_then(|_parent| Ok(File::from(readiness.as_fd().try_clone_to_owned()?)));
-        let pipe = match outcome {
-            Ok(pipe) => pipe,
+            .and_then(|parent| Ok((parent, File::from(readiness.as_fd().try_clone_to_owned()?))));
+        let (parent, pipe) = match outcome {
+            Ok(both) => both,
             Err(error) => {
                 // If there is no arbiter any more, nobody needs to know.
                 let _ = readiness.failed(&report::chain(&error));
@@ -80,6 +85,17 @@ fn spawn_on(
             .apps_of(worker.slot)
             .filter_map(|path| Some((path.to_owned(), config.registry.get(path)?)))
             .collect();
+        let lifeline = service.and_then(|service| {
+            let beat = config.timeout.map(|_| heartbeat.as_fd().as_raw_fd());
+            let paths = apps.iter().map(|(path, _)| path.clone()).collect();
+            let record = WorkerRecord::of_this_process(age, beat, paths);
+            // The record first: who can outlive its arbiter can be found by the next.
+            let lifeline =
+                record.and_then(|record| files.write(&record)).and_then(|()| service.lifeline(parent));
+            lifeline
+                .inspect_err(|error| tracing::warn!(%worker, %error, "dirty worker dies with its arbiter"))
+                .ok()
+        });
         let interval = config.timeout.map_or(LONGEST_INTERVAL, |timeout| (timeout / 2).min(LONGEST_INTERVAL));
         let beat = move || {
             // A worker that cannot touch its heartbeat is replaced for it.
@@ -95,7 +111,7 @@ fn spawn_on(
             heartbeat: config.timeout.map(|_| Heartbeat { interval, beat: Box::new(beat) }),
             ready: Some(ReadyWriter(Box::new(pipe))),
             stop: StopSource::Signals,
-            lifeline: None,
+            lifeline,
             reopen_logs: config.reopen_logs,
         });
         match exit {
