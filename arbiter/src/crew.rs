@@ -306,6 +306,16 @@ impl Member {
         self.child.pid()
     }
 
+    /// Whether it has said that it is ready, or says nothing of the kind.
+    pub(crate) fn is_booted(&self) -> bool {
+        self.readiness.is_none()
+    }
+
+    /// How long ago its last heartbeat was.
+    pub(crate) fn heartbeat_age(&self) -> Option<Duration> {
+        self.heartbeat.as_ref()?.heartbeat.age().ok()
+    }
+
     pub(crate) fn age(&self) -> u64 {
         self.age
     }

@@ -19,6 +19,7 @@ mod router_link;
 mod router_news;
 mod router_process;
 mod scaling;
+mod status;
 mod worker_files;
 mod worker_lifeline;
 mod worker_process;

@@ -18,7 +18,7 @@
 //! ```
 
 pub use gunmetal_dirty::link::{LinkError, decode, encode};
-use gunmetal_supervise::WorkerId;
+use gunmetal_supervise::{WorkerId, WorkerState};
 use serde::{Deserialize, Serialize};
 
 /// From the dirty arbiter to its router.
@@ -67,6 +67,13 @@ pub enum ToRouter {
         /// What was done, or why nothing could be.
         outcome: Result<ManageReport, String>,
     },
+    /// The answer to [`FromRouter::Status`].
+    Status {
+        /// The token of the question.
+        token: u64,
+        /// Every worker that has a process.
+        workers: Vec<WorkerReport>,
+    },
     /// Accept no more calls, finish the calls that run or wait, then end with success.
     DrainAll,
     /// Open the log file anew.
@@ -111,7 +118,13 @@ pub enum FromRouter {
         /// Which way.
         op: ManageOp,
         /// How many, at least 1.
-        count: u32,
+        count: u64,
+    },
+    /// A client asks for STATUS, which is what the router knows of its workers and what the parent does; to be answered by
+    /// [`ToRouter::Status`] with the same token, soon.
+    Status {
+        /// Names this question.
+        token: u64,
     },
 }
 
@@ -142,6 +155,27 @@ pub struct WorkerUp {
     pub threads: u32,
     /// The number of answered calls at which the parent wants to hear [`FromRouter::Served`].
     pub max_calls: Option<u64>,
+}
+
+/// What the parent knows of a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerReport {
+    /// Its name.
+    #[serde(with = "WorkerIdOnLink")]
+    pub worker: WorkerId,
+    /// Its process.
+    pub pid: u32,
+    /// See [`WorkerUp::age`].
+    pub age: u64,
+    /// The paths of the apps it holds, or will hold.
+    pub apps: Vec<String>,
+    /// What it is doing.
+    #[serde(with = "WorkerStateOnLink")]
+    pub state: WorkerState,
+    /// Whether it has said that it is ready.
+    pub booted: bool,
+    /// Seconds since its last heartbeat; `None` if it has none.
+    pub heartbeat_age: Option<f64>,
 }
 
 /// What a client may ask for with MANAGE.
@@ -176,4 +210,15 @@ pub struct ManageReport {
 struct WorkerIdOnLink {
     slot: u32,
     generation: u64,
+}
+
+/// The same for a [`WorkerState`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "WorkerState")]
+enum WorkerStateOnLink {
+    Starting,
+    Standby,
+    Serving,
+    Draining,
+    Stopping,
 }

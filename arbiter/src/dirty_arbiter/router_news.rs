@@ -36,6 +36,10 @@ impl DirtyArbiter<'_> {
                 self.workers.handle(Event::Recycle(worker, format!("it has answered {calls} calls")));
             }
             FromRouter::Drained { worker } => self.workers.handle(Event::Drained(worker)),
+            FromRouter::Status { token } => {
+                let workers = self.worker_reports();
+                self.tell_router(Some(ToRouter::Status { token, workers }));
+            }
             FromRouter::Manage { token, op, count } => self.manage(token, op, count),
         }
     }

@@ -50,7 +50,7 @@ impl DirtyArbiter<'_> {
     }
 
     /// MANAGE.
-    pub(super) fn manage(&mut self, token: u64, op: ManageOp, count: u32) {
+    pub(super) fn manage(&mut self, token: u64, op: ManageOp, count: u64) {
         let outcome = match (self.phase, op) {
             (Phase::Running, ManageOp::Add) => self.add(token, count),
             (Phase::Running, ManageOp::Remove) => Some(Ok(self.remove(count))),
@@ -62,9 +62,9 @@ impl DirtyArbiter<'_> {
     }
 
     /// Starts workers. The answer, unless it takes until they are ready.
-    fn add(&mut self, token: u64, count: u32) -> Option<Result<ManageReport, String>> {
+    fn add(&mut self, token: u64, count: u64) -> Option<Result<ManageReport, String>> {
         let (from, most) = (self.workers.slot_count(), self.most());
-        let wanted = from.saturating_add(count);
+        let wanted = from.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
         let target = wanted.min(self.most_useful()).max(from);
         if wanted > most && target == most {
             // Nobody means that many: a few of them would not help.
@@ -89,16 +89,16 @@ impl DirtyArbiter<'_> {
         None
     }
 
-    fn remove(&mut self, count: u32) -> ManageReport {
+    fn remove(&mut self, count: u64) -> ManageReport {
         let (from, minimum) = (self.workers.slot_count(), self.config.allocation.minimum());
-        let target = from.saturating_sub(count).max(minimum.min(from));
+        let target = from.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX)).max(minimum.min(from));
         if target < from {
             self.workers.handle(Event::Resize(target));
         }
         let changed = from.saturating_sub(self.workers.slot_count());
         tracing::info!("Worker management: remove {count} workers (removed: {changed})");
         let reason = format!("Cannot decrease below {minimum} workers (required by app specs)");
-        self.report(changed, (changed < count).then_some(reason))
+        self.report(changed, (u64::from(changed) < count).then_some(reason))
     }
 
     /// A worker that was added, perhaps, is ready.

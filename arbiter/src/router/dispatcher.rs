@@ -30,6 +30,8 @@ mod worker_news;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use gunmetal_supervise::WorkerId;
+
 pub(crate) use action::Action;
 use app::{App, Service};
 use call::{Body, Call};
@@ -184,6 +186,8 @@ impl Dispatcher {
             .filter_map(|(index, worker)| Some((index, worker.as_ref()?)))
             .filter(|(_, worker)| !matches!(worker.state, WorkerState::Gone { .. }))
             .map(|(index, worker)| WorkerView {
+                worker: worker.id,
+                is_leaving: worker.state != WorkerState::Up,
                 pid: worker.pid,
                 age: worker.age,
                 apps: worker.apps.iter().map(|&app| &*self.apps[app].path).collect(),
@@ -264,6 +268,8 @@ impl Dispatcher {
 /// What STATUS tells of a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WorkerView<'a> {
+    pub(crate) worker: WorkerId,
+    pub(crate) is_leaving: bool,
     pub(crate) pid: u32,
     pub(crate) age: u64,
     pub(crate) apps: Vec<&'a str>,

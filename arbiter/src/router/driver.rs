@@ -15,6 +15,7 @@ mod linger;
 mod outbox;
 mod parent;
 mod pump;
+mod questions;
 mod reception;
 mod stash_service;
 mod state;
@@ -33,6 +34,7 @@ use tokio::sync::Notify;
 
 use super::dispatcher::{Dispatcher, Limits};
 use super::{RouterConfig, RouterError, machine_memory};
+use questions::Questions;
 use state::State;
 
 /// What all tasks share. They run on one thread: nothing borrowed here is held across an await.
@@ -72,8 +74,9 @@ pub(super) async fn serve(config: RouterConfig) -> Result<(), RouterError> {
         max_wait: config.max_wait,
     });
     let stash = Stash::new(config.stash_limit.unwrap_or_else(machine_memory::quarter));
+    let questions = Questions::new(config.parent_patience, config.server.clone());
     let shared = Rc::new(Shared {
-        state: RefCell::new(State::new(dispatcher, stash, parent_outbox, config.server.clone())),
+        state: RefCell::new(State::new(dispatcher, stash, parent_outbox, questions)),
         scratch: RefCell::new(vec![0; input::SCRATCH_LEN].into()),
         spare: RefCell::default(),
         armed: Cell::new(None),
@@ -125,6 +128,9 @@ impl Shared {
         state.dispatcher.settle(now);
         while let Some(action) = state.dispatcher.poll_action() {
             state.perform(self, action);
+        }
+        if state.is_finished() {
+            state.answer_status(None, now);
         }
         if state.flush() > 1 {
             self.busy.notify_one();

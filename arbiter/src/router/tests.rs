@@ -3,5 +3,6 @@
 mod calls;
 mod faults;
 mod frames;
+mod questions;
 mod rig;
 mod stash;

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use gunmetal_protocol::{
-    DecodeError, ErrorPayload, Header, HeaderError, ManageRef, MessageType, PeekOutcome, Segments, ValueRef,
-    encode_response, peek_request,
+    DecodeError, ErrorPayload, Header, HeaderError, ManageRef, MessageType, PeekOutcome, ValueRef,
+    peek_request,
 };
 use tokio::net::UnixStream;
 use tracing::{debug, trace};
@@ -20,7 +20,6 @@ use super::state::State;
 use super::upload::{HALF_FRAME_PATIENCE, Upload};
 use crate::link::ManageOp;
 use crate::router::dispatcher::{Admission, Caller, ClientId, Payload, Request};
-use crate::router::status;
 
 /// Why the conversation with a client is over.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +139,7 @@ impl ClientConnection {
                             return Ok(Step::Pause);
                         }
                         rest = &rest[end..];
-                        if let Some(slow) = hear(state, *client, header, payload, now)? {
+                        if let Some(slow) = hear(shared, state, *client, header, payload, now)? {
                             return Ok(Step::Wait(slow));
                         }
                     }
@@ -180,6 +179,7 @@ impl ClientConnection {
 
 /// Takes a whole frame.
 fn hear(
+    shared: &Rc<Shared>,
     state: &mut State,
     client: ClientId,
     header: Header,
@@ -200,24 +200,10 @@ fn hear(
             }
             outcome => state.send_error(caller, &no_app_path(outcome.err(), payload)),
         },
-        MessageType::Status => {
-            let status = status::status(&state.dispatcher, &state.server, now);
-            let mut frame = Segments::new();
-            match encode_response(header.request_id, &status, &mut frame) {
-                Ok(()) => state.send_frames(client, frame),
-                Err(error) => state.send_error(caller, &ErrorPayload::dirty(error.to_string())),
-            }
-        }
-        MessageType::Manage => match ManageRef::decode(payload) {
-            Ok(manage) => {
-                let op = match manage.op {
-                    gunmetal_protocol::ManageOp::Add => ManageOp::Add,
-                    gunmetal_protocol::ManageOp::Remove => ManageOp::Remove,
-                };
-                // As gunicorn does, with whatever number.
-                state.ask_manage(caller, op, u32::try_from(manage.count.max(1)).unwrap_or(u32::MAX));
-            }
-            Err(error) => state.send_error(caller, &ErrorPayload::dirty(error.to_string())),
+        MessageType::Status => state.ask_status(shared, caller, now),
+        MessageType::Manage => match manage(payload) {
+            Ok((op, count)) => state.ask_manage(caller, op, count),
+            Err(error) => state.send_error(caller, &error),
         },
         MessageType::Stash => return Ok(state.stash(caller, payload, None)),
         MessageType::Cancel => state.dispatcher.cancel(caller, now),
@@ -267,6 +253,21 @@ fn hear_large(
     };
     state.send_error(caller, &error);
     Ok(Step::PassOn(Upload::refused(header, payload_start.len())))
+}
+
+/// What a MANAGE asks for. Numbers below 1 are 1, as gunicorn takes them.
+fn manage(payload: &[u8]) -> Result<(ManageOp, u64), ErrorPayload> {
+    let unknown = |op: &dyn std::fmt::Display| ErrorPayload::dirty(format!("Unknown manage operation: {op}"));
+    let manage = ManageRef::decode(payload).map_err(|error| match error {
+        DecodeError::OutOfRange { field: "op", found, .. } => unknown(&found),
+        DecodeError::MissingField { field: "op", .. } => unknown(&"None"),
+        error => ErrorPayload::dirty(error.to_string()),
+    })?;
+    let op = match manage.op {
+        gunmetal_protocol::ManageOp::Add => ManageOp::Add,
+        gunmetal_protocol::ManageOp::Remove => ManageOp::Remove,
+    };
+    Ok((op, manage.count.max(1).unsigned_abs()))
 }
 
 fn not_for_us(header: Header) -> End {

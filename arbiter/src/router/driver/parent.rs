@@ -3,15 +3,14 @@
 use std::io;
 use std::rc::Rc;
 
-use gunmetal_protocol::{ErrorPayload, Frame, Segments, encode_response};
+use gunmetal_protocol::Frame;
 use tokio::net::UnixStream;
 use tracing::warn;
 
 use super::input::{Input, Next, SCRATCH_LEN};
 use super::outbox::Outbox;
 use super::{RouterError, Shared, State};
-use crate::link::{self, ManageReport, ToRouter};
-use crate::router::status;
+use crate::link::{self, ToRouter};
 
 /// The two directions of the link.
 pub(super) fn split(link: UnixStream) -> (Input, Rc<Outbox>) {
@@ -71,25 +70,11 @@ fn hear(shared: &Rc<Shared>, state: &mut State, message: ToRouter, now: std::tim
         }
         ToRouter::AppUnavailable { path, reason } => state.dispatcher.app_unavailable(&path, reason),
         ToRouter::AppPending { path } => state.dispatcher.app_pending(&path),
-        ToRouter::ManageDone { token, outcome } => manage_done(state, token, &outcome),
+        ToRouter::ManageDone { token, outcome } => state.manage_done(token, &outcome),
+        ToRouter::Status { token, workers } => state.status_heard(token, &workers, now),
         ToRouter::DrainAll => state.dispatcher.drain(),
         ToRouter::ReopenLogs => (shared.reopen_logs)(),
         // Handled where it is read.
         ToRouter::Stop => {}
-    }
-}
-
-/// Answers the client that asked for more or fewer workers.
-fn manage_done(state: &mut State, token: u64, outcome: &Result<ManageReport, String>) {
-    let Some((caller, op, count)) = state.take_manage(token) else { return };
-    match outcome {
-        Ok(report) => {
-            let mut frame = Segments::new();
-            let result = status::manage_result(op, count, report);
-            if encode_response(caller.request_id, &result, &mut frame).is_ok() {
-                state.send_frames(caller.client, frame);
-            }
-        }
-        Err(message) => state.send_error(caller, &ErrorPayload::dirty(message.as_str())),
     }
 }

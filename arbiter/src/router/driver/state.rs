@@ -14,8 +14,9 @@ use tokio::task::AbortHandle;
 use tracing::{debug, warn};
 
 use super::outbox::Outbox;
+use super::questions::Questions;
 use super::{Shared, control_connection, lane_connection};
-use crate::link::{self, FromRouter, ManageOp, WorkerUp};
+use crate::link::{self, FromRouter, WorkerUp};
 use crate::router::dispatcher::{Action, Caller, ClientId, Dispatcher, LaneId};
 
 /// See the [module](self).
@@ -30,11 +31,7 @@ pub(super) struct State {
     pub(super) to_flush: Vec<Rc<Outbox>>,
     /// Calls and answers passed on since the last flush.
     pub(super) passed_on: u32,
-    /// Clients that asked for more or fewer workers, by the token of the question.
-    managing: HashMap<u64, (Caller, ManageOp, u32)>,
-    last_token: u64,
-    /// What STATUS calls this server.
-    pub(super) server: String,
+    pub(super) questions: Questions,
     finished: bool,
 }
 
@@ -65,7 +62,7 @@ pub(super) struct Grant {
 }
 
 impl State {
-    pub(super) fn new(dispatcher: Dispatcher, stash: Stash, parent: Rc<Outbox>, server: String) -> State {
+    pub(super) fn new(dispatcher: Dispatcher, stash: Stash, parent: Rc<Outbox>, questions: Questions) -> State {
         State {
             dispatcher,
             stash,
@@ -75,9 +72,7 @@ impl State {
             parent,
             to_flush: Vec::new(),
             passed_on: 0,
-            managing: HashMap::new(),
-            last_token: 0,
-            server,
+            questions,
             finished: false,
         }
     }
@@ -102,7 +97,7 @@ impl State {
 
     pub(super) fn remove_client(&mut self, client: ClientId) {
         self.clients.try_remove(client.0);
-        self.managing.retain(|_, (caller, ..)| caller.client != client);
+        self.questions.forget_client(client);
     }
 
     /// Waits for a lane in the name of a client.
@@ -191,18 +186,6 @@ impl State {
 
     pub(super) fn tell_parent(&mut self, message: &FromRouter) {
         send_link(&mut self.to_flush, &self.parent, message);
-    }
-
-    /// Passes a client's wish for more or fewer workers on to the parent.
-    pub(super) fn ask_manage(&mut self, caller: Caller, op: ManageOp, count: u32) {
-        self.last_token += 1;
-        self.managing.insert(self.last_token, (caller, op, count));
-        self.tell_parent(&FromRouter::Manage { token: self.last_token, op, count });
-    }
-
-    /// Who asked this question, and what.
-    pub(super) fn take_manage(&mut self, token: u64) -> Option<(Caller, ManageOp, u32)> {
-        self.managing.remove(&token)
     }
 
     // The end of a turn

@@ -3,10 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use gunmetal_protocol::{ErrorType, HEADER_LEN, ManageOp, MessageType, Segments, Value};
+use gunmetal_protocol::{ErrorType, HEADER_LEN, MessageType, Segments, Value};
 
 use super::rig::{Peer, Rig, request};
-use crate::link::{self, FromRouter, ManageReport, ToRouter};
 
 #[test]
 fn a_broken_header_is_explained_and_ends_the_connection() {
@@ -79,55 +78,6 @@ fn an_app_that_is_not_configured_is_told_from_one_that_is_unavailable() {
     let error = client.error(2);
     assert_eq!(error.details.get("reason"), Some(&Value::from("app_unavailable")));
     assert_eq!(error.app_path(), Some("off:Off"));
-}
-
-#[test]
-fn status_names_workers_apps_and_extensions() {
-    let mut rig = Rig::new();
-    let mut worker = rig.worker(1);
-    let mut client = rig.client();
-    client.call(1, "echo", "x");
-    worker.lane().echo();
-    client.result(1);
-    client.send_header(MessageType::Status, 2, 0);
-    let status = client.result(2);
-    let workers = status.get("workers").unwrap().as_list().unwrap();
-    let only = workers.first().unwrap();
-    assert_eq!(only.get("pid"), Some(&Value::Int(1001)));
-    assert_eq!(only.get("calls"), Some(&Value::Int(1)));
-    assert_eq!(only.get("booted"), Some(&Value::Bool(true)));
-    assert_eq!(status.get("worker_count"), Some(&Value::Int(1)));
-    let apps: Vec<_> =
-        status.get("apps").unwrap().as_list().unwrap().iter().filter_map(Value::as_str).collect();
-    assert_eq!(apps, ["a:A", "b:B", "off:Off"]);
-    let extensions = status.get("extensions").unwrap().as_list().unwrap();
-    let extensions: Vec<_> = extensions.iter().filter_map(Value::as_str).collect();
-    assert_eq!(extensions, ["cancel", "multiplex", "stash-scan"]);
-}
-
-#[test]
-fn manage_is_the_parents_business() {
-    let mut rig = Rig::new();
-    let mut client = rig.client();
-    let mut frame = Segments::new();
-    gunmetal_protocol::encode_manage(3, ManageOp::Remove, 2, &mut frame).unwrap();
-    client.send(frame);
-    let FromRouter::Manage { token, op: link::ManageOp::Remove, count: 2 } = rig.heard() else {
-        panic!("not asked")
-    };
-    let report = ManageReport {
-        changed: 1,
-        reason: Some("one is needed".into()),
-        total_workers: 1,
-        target_workers: 1,
-    };
-    rig.tell(&ToRouter::ManageDone { token, outcome: Ok(report) });
-    let result = client.result(3);
-    assert_eq!(result.get("operation"), Some(&Value::from("remove")));
-    assert_eq!(
-        (result.get("requested"), result.get("removed")),
-        (Some(&Value::Int(2)), Some(&Value::Int(1)))
-    );
 }
 
 #[test]
