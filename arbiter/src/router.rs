@@ -47,8 +47,6 @@ pub(crate) struct RouterConfig {
     pub(crate) reopen_logs: fn(),
     /// How long a client that asks for STATUS waits for the dirty arbiter to say what it knows.
     pub(crate) parent_patience: Duration,
-    /// Opens the log file anew.
-    pub(crate) reopen_logs: fn(),
     /// What STATUS calls this server: name and version.
     pub(crate) server: String,
 }
@@ -67,7 +65,6 @@ impl RouterConfig {
             stash_limit: None,
             reopen_logs: || {},
             parent_patience: Duration::from_millis(250),
-            reopen_logs: || {},
             server: concat!("gunmetal ", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
