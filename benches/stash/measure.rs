@@ -130,9 +130,11 @@ impl Measure {
                 let dir = tempfile::tempdir()?;
                 let only = Options { only: vec![dialect.option().into()], ..Options::default() };
                 let fresh = start_all(dir.path(), &only)?.pop().context("no server")?;
+                let mut pipeline = Pipeline::connect(&fresh.socket)?;
+                // What listens there has started by now.
+                pipeline.exchange(&dialect.flush()?, true)?;
                 let before = fresh.resident()?;
                 let count = if options.quick { 10_000 } else { 1_000_000 };
-                let mut pipeline = Pipeline::connect(&fresh.socket)?;
                 let data = vec![7; value];
                 for first in (0..count).step_by(10_000) {
                     let numbers = first..first + 10_000;
