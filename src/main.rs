@@ -104,23 +104,40 @@ fn show_status(client: &Client) -> anyhow::Result<()> {
     let server = status.server.as_deref().unwrap_or("dirty arbiter");
     let mut out = io::stdout().lock();
     writeln!(out, "{server}, pid {}, {} workers", status.arbiter_pid, status.worker_count)?;
-    writeln!(out, "{:>8} {:>5} {:>9} {:>9} {:>8}  APPS", "PID", "AGE", "UPTIME", "CALLS", "RUNNING")?;
+    let titles = ("PID", "AGE", "STATE", "UPTIME", "HEARTBEAT", "CALLS", "RUNNING");
+    let (pid, age, state, uptime, heartbeat, calls, running) = titles;
+    writeln!(out, "{pid:>8} {age:>5} {state:>8} {uptime:>9} {heartbeat:>9} {calls:>9} {running:>8}  APPS")?;
     for worker in &status.workers {
         let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
-        let uptime = worker.uptime.map_or_else(|| "-".to_owned(), |uptime| format!("{uptime:.0} s"));
+        let secs = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |secs| format!("{secs:.0} s"));
+        let (pid, age) = (worker.pid, worker.age);
+        let state = worker.state.as_deref().unwrap_or(if worker.booted { "ready" } else { "-" });
+        let (uptime, heartbeat) = (secs(worker.uptime), secs(worker.last_heartbeat));
         let (calls, running) = (number(worker.calls), number(worker.running));
         let apps = if worker.apps.is_empty() { "none".to_owned() } else { worker.apps.join(" ") };
-        writeln!(out, "{:>8} {:>5} {uptime:>9} {calls:>9} {running:>8}  {apps}", worker.pid, worker.age)?;
+        writeln!(
+            out,
+            "{pid:>8} {age:>5} {state:>8} {uptime:>9} {heartbeat:>9} {calls:>9} {running:>8}  {apps}"
+        )?;
     }
     Ok(())
 }
 
 fn manage(client: &Client, op: ManageOp, count: u32) -> anyhow::Result<()> {
     let reply = client.manage(op, count)?;
+    let requested = reply.requested;
+    match op {
+        ManageOp::Add => print!("{} of {requested} workers started", reply.spawned),
+        ManageOp::Remove => print!("{} of {requested} workers stopping", reply.removed),
+    }
+    if reply.starting > 0 {
+        print!(" ({} not ready yet)", reply.starting);
+    }
+    println!("; there are {}, there shall be {}", reply.total_workers, reply.target_workers);
     if let Some(reason) = reply.reason {
         eprintln!("gunmetal: {reason}");
     }
-    println!("{} workers, {} wanted", reply.total_workers, reply.target_workers);
+    anyhow::ensure!(reply.failed == 0, "{} of the new workers failed to start", reply.failed);
     Ok(())
 }
 

@@ -26,7 +26,8 @@ pub fn client(service: &Service) -> Client {
 
 /// The workers that are ready.
 pub fn worker_pids(client: &Client) -> Vec<i64> {
-    client.status().unwrap().workers.iter().map(|worker| worker.pid).collect()
+    let status = client.status().unwrap();
+    status.workers.iter().filter(|worker| worker.booted).map(|worker| worker.pid).collect()
 }
 
 /// Waits until `count` calls run, which `/proc` cannot tell and the router can.

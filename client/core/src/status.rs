@@ -51,7 +51,9 @@ pub struct WorkerStatus {
     pub booted: bool,
     /// Seconds since it last showed that it is alive.
     pub last_heartbeat: Option<f64>,
-    /// Seconds since it was started.
+    /// What it is doing: `starting`, `standby` (ready, waits for the rest of a reload), `serving`, `draining`, `stopping`.
+    pub state: Option<String>,
+    /// Seconds since it came into service.
     pub uptime: Option<f64>,
     /// Calls that it has served.
     pub calls: Option<u64>,
@@ -70,8 +72,12 @@ pub struct ManageReply {
     pub operation: String,
     /// Workers asked for.
     pub requested: u64,
-    /// Workers that were started.
+    /// Workers that were started; those that have failed to start meanwhile are not among them.
     pub spawned: u64,
+    /// Of those, the ones that were not ready yet at the time of the answer.
+    pub starting: u64,
+    /// Workers that failed to start. The arbiter keeps trying.
+    pub failed: u64,
     /// Workers that were told to stop.
     pub removed: u64,
     /// Why it was not all that was asked for.
