@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use tracing::{debug, trace};
 
 use super::Shared;
-use super::input::{CLIENT_READ_LEN, Input, LARGE_LEN, Next};
+use super::input::{CLIENT_READ_LEN, Input, LARGE_LEN, MIN_READ, Next};
 use super::outbox::Outbox;
 use super::reception::Reception;
 use super::stash_service::Slow;
@@ -47,7 +47,8 @@ pub(super) async fn run(shared: Rc<Shared>, stream: UnixStream) {
     let outbox = Outbox::new(write);
     let client = shared.turn(|state, _| state.add_client(outbox.clone()));
     trace!(client = client.0, "client connected");
-    let mut connection = ClientConnection { shared, client, outbox, input: Input::new(read) };
+    let mut connection =
+        ClientConnection { shared, client, outbox, input: Input::new(read), read_len: CLIENT_READ_LEN };
     if let Err(end) = connection.converse().await {
         connection.explain(&end).await;
     }
@@ -78,6 +79,8 @@ struct ClientConnection {
     client: ClientId,
     outbox: Rc<Outbox>,
     input: Input,
+    /// How much to read at once.
+    read_len: usize,
 }
 
 impl ClientConnection {
@@ -99,6 +102,8 @@ impl ClientConnection {
                         if let Some(slow) = received.map_err(End::in_frame)? {
                             slow.run(&self.shared).await;
                         }
+                        // The next one may be like it.
+                        self.read_len = MIN_READ;
                         break;
                     }
                     Step::Wait(slow) => {
@@ -116,7 +121,7 @@ impl ClientConnection {
 
     async fn read(&mut self) -> Result<Option<usize>, End> {
         let within_frame = self.input.is_within_frame();
-        let fill = self.input.fill(&self.shared, CLIENT_READ_LEN);
+        let fill = self.input.fill(&self.shared, std::mem::replace(&mut self.read_len, CLIENT_READ_LEN));
         if !within_frame {
             return fill.await.map_err(End::Connection);
         }
@@ -128,7 +133,7 @@ impl ClientConnection {
 
     /// Takes all frames that were read, in one turn, up to one that takes longer.
     fn take_frames(&mut self, len: usize) -> Result<Step, End> {
-        let Self { shared, client, input, outbox } = self;
+        let Self { shared, client, input, outbox, .. } = self;
         let scratch = shared.scratch.borrow();
         let mut rest = &scratch[..len];
         let taken = shared.turn(|state, now| {
@@ -144,11 +149,11 @@ impl ClientConnection {
                         }
                     }
                     Next::Large { header, payload_start } => {
-                        let step = hear_large(state, *client, header, payload_start, now)?;
+                        let step = hear_large(shared, state, *client, header, payload_start, now)?;
                         rest = match &step {
                             Step::PassOn(upload) if upload.needs_start() => payload_start,
-                            Step::Receive(_) => payload_start,
-                            Step::PassOn(_) => &[],
+                            Step::Receive(reception) if reception.needs_start() => payload_start,
+                            Step::PassOn(_) | Step::Receive(_) => &[],
                             Step::Read | Step::Wait(_) | Step::Pause => rest,
                         };
                         return Ok(step);
@@ -218,6 +223,7 @@ fn hear(
 
 /// Takes the beginning of a frame with a large payload; [`Step::Read`] if more of it is needed to know what to do.
 fn hear_large(
+    shared: &Rc<Shared>,
     state: &mut State,
     client: ClientId,
     header: Header,
@@ -240,7 +246,9 @@ fn hear_large(
             ),
             outcome => no_app_path(outcome.err(), payload_start),
         },
-        MessageType::Stash => return Ok(Step::Receive(Reception::new(caller, header))),
+        MessageType::Stash => {
+            return Ok(Step::Receive(Reception::start(shared, caller, header, payload_start)));
+        }
         MessageType::Status | MessageType::Manage | MessageType::Cancel => ErrorPayload::protocol(
             format!("a payload of {} bytes is too long for {:?}", header.payload_len, header.message_type),
             &[],

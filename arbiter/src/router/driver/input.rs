@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
-use gunmetal_protocol::{HEADER_LEN, Header, HeaderError};
+use gunmetal_protocol::{HEADER_LEN, Header, HeaderError, MessageType};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::unix::OwnedReadHalf;
 
@@ -75,7 +75,7 @@ impl Input {
         let (len, payload) = (header.payload_len as usize, &bytes[HEADER_LEN..]);
         Ok(match payload.get(..len) {
             Some(payload) => Next::Frame { header, payload, end: HEADER_LEN + len },
-            None if len > LARGE_LEN => Next::Large { header, payload_start: payload },
+            None if len > whole_len(header.message_type) => Next::Large { header, payload_start: payload },
             None => Next::Nothing,
         })
     }
@@ -122,19 +122,23 @@ impl Input {
         if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) }
     }
 
-    /// Reads at least one byte of a payload to where it is to stay.
+    /// Reads of a payload to where it is to stay; `None` if nothing has arrived.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::UnexpectedEof`] at the end of the connection.
-    pub(super) async fn read_into(&mut self, into: &mut impl BufMut) -> io::Result<usize> {
-        loop {
-            match self.socket.try_read_buf(into) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.readable().await?,
-                read => return read,
-            }
+    pub(super) fn try_read_into(&mut self, into: &mut impl BufMut) -> io::Result<Option<usize>> {
+        match self.socket.try_read_buf(into) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => Ok(Some(read)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Waits until there may be something to read.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
     }
 
     /// Waits until the peer has closed its side, without reading.
@@ -148,6 +152,18 @@ impl Input {
     }
 }
 
+/// The longest payload that is looked at as a whole, if it has not arrived as a whole.
+fn whole_len(message_type: MessageType) -> usize {
+    match message_type {
+        MessageType::Stash => RECEIVED_LEN,
+        _ => LARGE_LEN,
+    }
+}
+
+/// Payloads to the stash beyond this many bytes, if they have not arrived as a whole, are received where their values are to
+/// stay: 16 KiB, from where on the copy that this spares is worth one more read.
+const RECEIVED_LEN: usize = 16 << 10;
+
 /// Payloads beyond this many bytes are passed on as they arrive: 64 KiB, and what a call adds around them.
 pub(super) const LARGE_LEN: usize = (64 << 10) + 1024;
 
@@ -157,5 +173,6 @@ pub(super) const CLIENT_READ_LEN: usize = LARGE_LEN + MIN_READ;
 /// Length of the router's buffer: how much is read of a lane at once.
 pub(super) const SCRATCH_LEN: usize = 256 << 10;
 
-/// Room that a read always has behind what was kept.
-const MIN_READ: usize = 4 << 10;
+/// Room that a read always has behind what was kept; also, how much is read of a client that puts large values, of which the
+/// rest is then read to where it is to stay.
+pub(super) const MIN_READ: usize = 4 << 10;

@@ -3,56 +3,82 @@
 //! What half-received messages take is one budget for all clients: whoever does not fit in waits, unread, with the little
 //! of it that was read. A client that stops in the middle loses its place while others wait for it, and its connection.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
 use gunmetal_protocol::Header;
-use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::input::Input;
+use super::input::{Input, LARGE_LEN};
 use super::outbox::Outbox;
 use super::stash_service::Slow;
 use super::upload::HALF_FRAME_PATIENCE;
 use crate::router::dispatcher::Caller;
 
-/// A large message of which the beginning was read and kept.
+/// A large message of which the beginning was read.
 pub(super) struct Reception {
     caller: Caller,
-    payload_len: u32,
+    len: usize,
+    place: Place,
+}
+
+enum Place {
+    /// Where the value is to stay.
+    Taken { payload: Vec<u8>, _share: Option<Share> },
+    /// There is too little memory for now.
+    Wanted,
 }
 
 /// Memory for half-received messages.
 pub(super) struct Budget {
     bytes: Semaphore,
     /// How many wait for some.
-    waiting: std::cell::Cell<usize>,
+    waiting: Cell<usize>,
 }
 
-impl Budget {
-    pub(super) fn new() -> Budget {
-        Budget { bytes: Semaphore::new(BUDGET_LEN), waiting: std::cell::Cell::new(0) }
-    }
-
-    async fn take(&self, len: u32) -> io::Result<SemaphorePermit<'_>> {
-        match self.bytes.try_acquire_many(len) {
-            Ok(permit) => return Ok(permit),
-            Err(TryAcquireError::NoPermits) => {}
-            Err(TryAcquireError::Closed) => return Err(io::ErrorKind::BrokenPipe.into()),
-        }
-        let _waits = Waits::new(&self.waiting);
-        self.bytes.acquire_many(len).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
+/// A part of the budget, until it is dropped.
+struct Share {
+    shared: Rc<Shared>,
+    len: usize,
 }
 
 /// Counts one that waits, until it is dropped.
-struct Waits<'a>(&'a std::cell::Cell<usize>);
+struct Waits<'a>(&'a Cell<usize>);
+
+impl Budget {
+    pub(super) fn new() -> Budget {
+        Budget { bytes: Semaphore::new(BUDGET_LEN), waiting: Cell::new(0) }
+    }
+}
+
+impl Share {
+    /// A share, if there is one and nobody waits for it.
+    fn take(shared: &Rc<Shared>, len: u32) -> Option<Share> {
+        shared.budget.bytes.try_acquire_many(len).ok()?.forget();
+        Some(Share { shared: shared.clone(), len: len as usize })
+    }
+
+    async fn wait_for(shared: &Rc<Shared>, len: u32) -> io::Result<Share> {
+        let _waits = Waits::new(&shared.budget.waiting);
+        let permit = shared.budget.bytes.acquire_many(len).await;
+        permit.map_err(|_| io::ErrorKind::BrokenPipe)?.forget();
+        Ok(Share { shared: shared.clone(), len: len as usize })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.shared.budget.bytes.add_permits(self.len);
+    }
+}
 
 impl<'a> Waits<'a> {
-    fn new(count: &'a std::cell::Cell<usize>) -> Self {
+    fn new(count: &'a Cell<usize>) -> Self {
         count.set(count.get() + 1);
         Self(count)
     }
@@ -65,8 +91,27 @@ impl Drop for Waits<'_> {
 }
 
 impl Reception {
-    pub(super) fn new(caller: Caller, header: Header) -> Reception {
-        Reception { caller, payload_len: header.payload_len }
+    /// Begins with what was read of the payload.
+    pub(super) fn start(
+        shared: &Rc<Shared>,
+        caller: Caller,
+        header: Header,
+        payload_start: &[u8],
+    ) -> Reception {
+        let len = header.payload_len as usize;
+        // A frame that is not large may be half-read anyway, whatever it is for.
+        let share = (len > LARGE_LEN).then(|| Share::take(shared, header.payload_len));
+        let place = match share {
+            Some(None) => Place::Wanted,
+            Some(share @ Some(_)) => Place::Taken { payload: begin(len, payload_start), _share: share },
+            None => Place::Taken { payload: begin(len, payload_start), _share: None },
+        };
+        Reception { caller, len, place }
+    }
+
+    /// Whether the payload's beginning is still to be kept.
+    pub(super) fn needs_start(&self) -> bool {
+        matches!(self.place, Place::Wanted)
     }
 
     /// Receives the rest and does what the message asks for.
@@ -80,31 +125,47 @@ impl Reception {
         input: &mut Input,
         client: &Rc<Outbox>,
     ) -> io::Result<Option<Slow>> {
-        let permit = tokio::select! {
-            biased;
-            permit = shared.budget.take(self.payload_len) => permit?,
-            () = input.hung_up() => return Err(io::ErrorKind::UnexpectedEof.into()),
-            () = client.closed() => return Err(io::ErrorKind::BrokenPipe.into()),
+        let len = self.len;
+        let (mut payload, _share) = match self.place {
+            Place::Taken { payload, _share } => (payload, _share),
+            Place::Wanted => {
+                let wanted = u32::try_from(len).unwrap_or(u32::MAX);
+                let share = tokio::select! {
+                    biased;
+                    share = Share::wait_for(shared, wanted) => share?,
+                    () = input.hung_up() => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    () = client.closed() => return Err(io::ErrorKind::BrokenPipe.into()),
+                };
+                (begin(len, &input.take_kept()), Some(share))
+            }
         };
-        let len = self.payload_len as usize;
-        let mut payload = Vec::with_capacity(len);
-        payload.extend_from_slice(&input.take_kept());
         let mut patience = Patience::new();
         while payload.len() < len {
-            let mut rest = (&mut payload).limit(0);
-            rest.set_limit(len - rest.get_ref().len());
-            let read = tokio::select! {
-                biased;
-                read = input.read_into(&mut rest) => read?,
-                () = patience.ends(&shared.budget) => return Err(io::ErrorKind::TimedOut.into()),
+            let missing = len - payload.len();
+            let mut rest = (&mut payload).limit(missing);
+            let read = match input.try_read_into(&mut rest)? {
+                Some(read) => read,
+                None => tokio::select! {
+                    biased;
+                    ready = input.readable() => {
+                        ready?;
+                        continue;
+                    }
+                    () = patience.ends(&shared.budget) => return Err(io::ErrorKind::TimedOut.into()),
+                },
             };
             patience.moved(read);
         }
         let payload = Bytes::from(payload);
-        let slow = shared.turn(|state, _| state.stash(self.caller, &payload, Some(&payload)));
-        drop(permit);
-        Ok(slow)
+        Ok(shared.turn(|state, _| state.stash(self.caller, &payload, Some(&payload))))
     }
+}
+
+/// Memory for the whole payload, beginning with `start`. What has not arrived of it is not touched, so it costs nothing.
+fn begin(len: usize, start: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(len);
+    payload.extend_from_slice(start);
+    payload
 }
 
 /// How long a client may still stop.
