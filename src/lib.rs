@@ -75,6 +75,35 @@ pub mod dirty {
     pub use gunmetal_dirty::*;
 }
 
+/// The stash: named tables that all processes of a service share, by way of [`client::Client::stash`] and
+/// [`blocking::Client::stash`].
+///
+/// From inside an app, the client finds its arbiter in the environment:
+///
+/// ```
+/// use gunmetal::blocking::{Client, Table};
+/// use gunmetal::dirty::prelude::*;
+///
+/// struct Sessions {
+///     table: Table,
+/// }
+///
+/// #[dirty_app(stashes = ["sessions"])]
+/// impl Sessions {
+///     fn init(_: &InitContext) -> Result<Self> {
+///         Ok(Sessions { table: Client::from_env()?.stash().table("sessions") })
+///     }
+///
+///     #[action]
+///     fn user_of(&self, session: String) -> Result<Option<String>> {
+///         Ok(self.table.get(session)?)
+///     }
+/// }
+/// ```
+pub mod stash {
+    pub use gunmetal_client_core::{StashError, StashKey, StashValue, TableInfo};
+}
+
 /// The async client.
 pub mod client {
     pub use gunmetal_client::*;
