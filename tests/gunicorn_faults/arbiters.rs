@@ -1,12 +1,15 @@
 //! Dirty arbiters that are killed.
 
+use std::os::unix::net::UnixStream;
+
 use gunmetal::blocking::Client;
 use gunmetal::client::{CallError, ClientConfig};
 use gunmetal::{Value, args, value};
 
+use crate::callers::Callers;
 use crate::raw::Raw;
 use crate::support::Service;
-use crate::support::probe::{APP, client, probe, wait_until_running};
+use crate::support::probe::{APP, client, probe, wait_until_running, worker_pids};
 
 /// gunicorn's workers live on as orphans that hold the listening socket, and new clients wait for ever. Ours: nothing is left
 /// running, whoever was connected is told, and the next one on the same path serves at once.
@@ -42,4 +45,37 @@ fn killed_while_it_is_alone() {
     next.wait_for("an answer", || client.execute::<i64>(APP, "echo", args![1]).ok());
     // Whoever had been connected to the old one, as well.
     assert_eq!(old_client.execute::<i64>(APP, "echo", args![2]).unwrap(), 2);
+}
+
+/// gunicorn's master starts the next one on another path, of which running HTTP workers never learn. Ours: the same path;
+/// callers lose what was running and
+/// then notice a pause, and the workers are kept.
+#[test]
+fn killed_under_a_master() {
+    let flags = ["--dirty-socket", "dirty.sock", "--dirty-workers", "2"];
+    let service = Service::start("probe", &flags, &[]);
+    service.wait_for("the dirty socket", || UnixStream::connect(service.socket()).ok());
+    let client = client(&service);
+    service.wait_for("the workers", || (worker_pids(&client).len() == 2).then_some(()));
+    let pids = worker_pids(&client);
+    for _ in 0..3 {
+        let callers = Callers::start(&service, APP, 8);
+        callers.go_on(&service, 200);
+        let arbiter = service.process("dirty arbiter");
+
+        arbiter.signal(libc::SIGKILL);
+
+        service.wait_for("the next dirty arbiter", || {
+            let now = service.processes("dirty arbiter");
+            now.iter().any(|process| process.pid != arbiter.pid).then_some(())
+        });
+        // The same clients, which nobody told anything.
+        callers.go_on(&service, 200);
+        let errors = callers.stop();
+        assert!(errors.len() <= 8, "more than what was running: {errors:?}");
+        for error in errors {
+            assert!(matches!(error, CallError::Connection { .. }), "{error:?}");
+        }
+        assert_eq!(worker_pids(&client), pids, "the workers, and what they had loaded, are lost");
+    }
 }

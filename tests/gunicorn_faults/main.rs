@@ -19,6 +19,9 @@
 //! | eight clients, half a frame of 32 MiB each | `connections::eight_half_frames_of_32_mib` |
 //! | answer over 64 MiB | `frames::an_answer_over_64_mib` |
 //! | SIGUSR2 to the dirty arbiter | `signals::usr2_to_the_dirty_arbiter` |
+//! | missing stash key with a default | `stash::a_missing_key_with_a_default`, and `test_stash.py` |
+//! | `stashes` declared by an app | `stash::declared_stashes` |
+//! | a stored dict with a key "error" | `stash::a_stored_dict_with_a_key_error` |
 //! | `dirty_timeout = 0` | `workers::no_timeout` |
 //! | `dirty_threads = 4` | `workers::four_threads` |
 //! | one call of 4 s, two workers, eight callers of short calls | `workers::a_long_call_beside_short_ones` |
@@ -41,6 +44,7 @@ mod raw;
 mod readers;
 mod signals;
 mod starting;
+mod stash;
 #[path = "../support/mod.rs"]
 mod support;
 mod workers;

@@ -188,7 +188,8 @@ fn ttou_or_hup_with_a_limited_app() {
         let client = client(&service);
         let holders = || {
             let workers = client.status().unwrap().workers;
-            workers.iter().filter(|worker| worker.apps.iter().any(|app| app == LIMITED)).count()
+            let holds = |apps: &[String]| apps.iter().any(|app| app == LIMITED);
+            workers.iter().filter(|worker| worker.booted && holds(&worker.apps)).count()
         };
         assert_eq!(holders(), limit);
         let callers = Callers::start(&service, LIMITED, 4);
