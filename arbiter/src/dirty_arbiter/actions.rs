@@ -109,7 +109,10 @@ impl DirtyArbiter<'_> {
                     Link::Down | Link::Starting(..) => self.workers.handle(Event::Drained(worker)),
                 }
             }
-            Action::Resized { to, .. } => {
+            Action::Resized { from, to, .. } => {
+                if from == 0 && to > 0 {
+                    self.first_worker_comes();
+                }
                 if self.parent.is_some() {
                     note_slot_count(&self.run_dir, (to != self.config.workers).then_some(to));
                 }

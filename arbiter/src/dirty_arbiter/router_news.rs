@@ -62,8 +62,12 @@ impl DirtyArbiter<'_> {
             reason: reason.to_owned(),
         });
         let ups = self.workers_that_are(WorkerState::Serving).filter_map(|worker| self.worker_up(worker));
-        let messages: Vec<ToRouter> =
-            [stashes, ToRouter::Apps(apps)].into_iter().chain(unavailable).chain(ups).collect();
+        let messages: Vec<ToRouter> = [stashes, ToRouter::Apps(apps)]
+            .into_iter()
+            .chain(unavailable)
+            .chain(self.without_workers())
+            .chain(ups)
+            .collect();
         for message in messages {
             self.tell_router(Some(message));
         }

@@ -101,6 +101,28 @@ impl DirtyArbiter<'_> {
         self.report(changed, (u64::from(changed) < count).then_some(reason))
     }
 
+    /// What a router is told of apps as long as there are no workers at all: `dirty_workers = 0`.
+    pub(super) fn without_workers(&self) -> impl Iterator<Item = ToRouter> {
+        let none_at_all = self.workers.slot_count() == 0;
+        self.loadable_apps().filter(move |_| none_at_all).map(|path| ToRouter::AppUnavailable {
+            path: path.to_owned(),
+            reason: "there are no dirty workers".to_owned(),
+        })
+    }
+
+    /// Calls wait from now on.
+    pub(super) fn first_worker_comes(&mut self) {
+        let pending = self.loadable_apps().map(|path| ToRouter::AppPending { path: path.to_owned() });
+        for message in pending.collect::<Vec<_>>() {
+            self.tell_router(Some(message));
+        }
+    }
+
+    fn loadable_apps(&self) -> impl Iterator<Item = &str> {
+        let apps = self.config.allocation.apps().iter();
+        apps.filter(|app| app.limit != Some(0)).map(|app| app.path.as_str())
+    }
+
     /// A worker that was added, perhaps, is ready.
     pub(super) fn added(&mut self, worker: WorkerId) {
         for adding in &mut self.adding {
