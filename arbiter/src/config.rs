@@ -1,8 +1,9 @@
 //! What a service is told to be, after all settings have been read and checked.
 
+use std::ffi::OsStr;
 use std::io;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,5 +64,20 @@ impl DirtyConfig {
     pub(crate) fn socket_path(&self) -> io::Result<PathBuf> {
         let own = || std::env::temp_dir().join(format!("gunmetal-dirty-{}.sock", std::process::id()));
         std::path::absolute(self.socket.clone().unwrap_or_else(own))
+    }
+
+    /// The pid file: at a path that the next start knows, which has another pid.
+    pub(crate) fn pid_file_path(&self) -> io::Result<PathBuf> {
+        let mut path = match &self.socket {
+            Some(socket) => std::path::absolute(socket)?.into_os_string(),
+            None => {
+                let program = std::env::args_os().next().unwrap_or_default();
+                let name = Path::new(&program).file_name().unwrap_or(OsStr::new("service"));
+                let name = name.to_string_lossy().replace(' ', "_");
+                std::path::absolute(std::env::temp_dir().join(format!("gunmetal-dirty-{name}")))?.into()
+            }
+        };
+        path.push(".pid");
+        Ok(path.into())
     }
 }

@@ -13,6 +13,7 @@
 mod actions;
 mod adoption;
 mod availability;
+mod predecessor;
 mod process;
 mod recycling;
 mod router_link;

@@ -58,10 +58,12 @@ pub fn run_master(config: MasterConfig, http: &dyn Fn(HttpProcess) -> i32) -> Re
     };
     let result = master.run();
     master.close_listeners();
-    if let Some(dirty) = &master.dirty {
+    if let Some(dirty) = master.dirty.take() {
         // None, if the last dirty arbiter ended in order.
         dirty_arbiter::end_orphans(dirty.run_dir.path());
         dirty.socket.remove_file();
+        drop(dirty.run_dir);
+        dirty.socket.remove_pid_file();
     }
     match (result, master.failure.take()) {
         (Err(error), _) | (Ok(()), Some(error)) => Err(error),

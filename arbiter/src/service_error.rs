@@ -1,6 +1,7 @@
 //! Why a service did not start, or had to end.
 
 use std::io;
+use std::path::PathBuf;
 
 use gunmetal_supervise::{APP_LOAD_FAILED, StartupFailure};
 
@@ -21,6 +22,22 @@ pub enum ServiceError {
         /// The exit code of the service.
         code: u8,
     },
+    /// It runs already.
+    #[error("already running (pid {pid}): it keeps the pid file {}", path.display())]
+    AlreadyRunning {
+        /// The process that keeps the pid file; 0 if it is in another container.
+        pid: i32,
+        /// The pid file.
+        path: PathBuf,
+    },
+    /// The pid file is in the hands of a process that is no dirty arbiter of this user.
+    #[error("process {pid}, which is no dirty arbiter of this user, has locked the pid file {}", path.display())]
+    Stranger {
+        /// The process.
+        pid: i32,
+        /// The pid file.
+        path: PathBuf,
+    },
     /// The system refused something that a service cannot do without.
     #[error("cannot {action}")]
     System {
@@ -36,7 +53,7 @@ impl ServiceError {
     /// everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Bind(_) | Self::System { .. } => 1,
+            Self::Bind(_) | Self::AlreadyRunning { .. } | Self::Stranger { .. } | Self::System { .. } => 1,
             Self::Startup { code, .. } => *code,
         }
     }

@@ -118,6 +118,8 @@ mod fork;
 mod heartbeat;
 mod memory;
 mod orphans;
+mod other_process;
+mod pid_file;
 mod poller;
 mod pool;
 mod process_identity;
@@ -144,6 +146,8 @@ pub use memory::keep_large_buffers;
 pub use nix::sys::signal::Signal;
 pub use nix::unistd::Pid;
 pub use orphans::{adopt_orphans, reap_orphans};
+pub use other_process::OtherProcess;
+pub use pid_file::{PidFile, PidFileError};
 pub use poller::Poller;
 pub use pool::{
     APP_LOAD_FAILED, Action, Departure, Event, Pool, PoolConfig, STARTUP_FAILED, StartupFailure, StopMode,

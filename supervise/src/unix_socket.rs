@@ -36,6 +36,7 @@ pub fn bind_unix(path: &Path) -> Result<UnixListener, BindError> {
             remove_stale(path, &address)?;
             bind(socket.as_raw_fd(), &address).map_err(failed)?;
         }
+        Err(Errno::ENOENT) => return Err(BindError::NoDirectory { path: path.to_owned() }),
         result => result.map_err(failed)?,
     }
     let backlog = Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN);
@@ -62,6 +63,12 @@ pub enum BindError {
     /// There is something at the path that is no socket, and that is not ours to remove.
     #[error("{} exists and is not a socket", path.display())]
     NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The path leads nowhere.
+    #[error("cannot listen on {}: its directory does not exist", path.display())]
+    NoDirectory {
         /// The path.
         path: PathBuf,
     },

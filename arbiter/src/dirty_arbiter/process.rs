@@ -5,11 +5,12 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use gunmetal_supervise::{
-    ChildSetup, Parent, ReadyWriter, RunDir, STARTUP_FAILED, Signal, Signals, readiness_pipe, set_title,
-    spawn_child,
+    ChildSetup, Parent, PidFile, ReadyWriter, RunDir, STARTUP_FAILED, Signal, Signals, readiness_pipe,
+    set_title, spawn_child,
 };
 
-use super::DirtyArbiter;
+use super::predecessor::TITLE;
+use super::{DirtyArbiter, predecessor};
 use crate::crew::Member;
 use crate::listener::{BindError, SocketFile};
 use crate::{DirtyConfig, ServiceError, environment, hooks, report};
@@ -19,13 +20,14 @@ use crate::{DirtyConfig, ServiceError, environment, hooks, report};
 pub(crate) struct DirtySocket {
     pub(super) listener: UnixListener,
     file: SocketFile,
+    pid_file: Option<PidFile>,
 }
 
 impl DirtySocket {
     pub(crate) fn bind(path: &Path) -> Result<Self, BindError> {
         let (listener, file) = SocketFile::bind(path)?;
         tracing::info!("Dirty arbiter listening at: unix:{} ({})", path.display(), std::process::id());
-        Ok(Self { listener, file })
+        Ok(Self { listener, file, pid_file: None })
     }
 
     /// Where it is in the file system.
@@ -40,22 +42,50 @@ impl DirtySocket {
     pub(crate) fn remove_file(&self) {
         self.file.remove();
     }
+
+    /// Removes the pid file: last, since what is still there then is taken for the next service's.
+    pub(crate) fn remove_pid_file(&self) {
+        self.pid_file.iter().for_each(PidFile::remove);
+    }
+
+    /// Writes the pid of this process, a dirty arbiter, to the pid file.
+    fn name_this_process(&self) {
+        if let Some(Err(error)) = self.pid_file.as_ref().map(PidFile::name_this_process) {
+            tracing::warn!(%error, "the pid file cannot be written");
+        }
+    }
 }
 
 /// Makes what outlives every dirty arbiter: the socket, known to all processes to come, and the run directory.
 pub(crate) fn prepare(config: &DirtyConfig) -> Result<(DirtySocket, RunDir), ServiceError> {
     let path = config.socket_path().map_err(ServiceError::system("name the dirty socket"))?;
+    let pid_file = predecessor::take_over(config)?;
+    let prepared = prepare_at(&path, pid_file.as_ref());
+    match prepared {
+        Ok((mut socket, run_dir)) => {
+            socket.pid_file = pid_file;
+            Ok((socket, run_dir))
+        }
+        Err(error) => {
+            pid_file.iter().for_each(PidFile::remove);
+            Err(error)
+        }
+    }
+}
+
+fn prepare_at(path: &Path, pid_file: Option<&PidFile>) -> Result<(DirtySocket, RunDir), ServiceError> {
     // First, since it fails if another service with our pid, from another container, shares the directory: what it has
     // in its run directory must not be taken for the remains of a crash.
-    let socket = DirtySocket::bind(&path)?;
+    let socket = predecessor::bind(path, pid_file)?;
     let rest = || {
-        environment::export_socket(&path).map_err(|error| ServiceError::System {
+        environment::export_socket(path).map_err(|error| ServiceError::System {
             action: "set variables",
             source: io::Error::other(error),
         })?;
-        RunDir::create(std::env::temp_dir().join(format!("gunmetal-{}", std::process::id()))).map_err(
-            |error| ServiceError::System { action: "make a run directory", source: io::Error::other(error) },
-        )
+        predecessor::run_dir(pid_file).map_err(|error| ServiceError::System {
+            action: "make a run directory",
+            source: io::Error::other(error),
+        })
     };
     match rest() {
         Ok(run_dir) => Ok((socket, run_dir)),
@@ -79,8 +109,10 @@ pub(crate) fn spawn(
     let child = spawn_child(|newborn| {
         let Some(ready) = writer.take() else { return STARTUP_FAILED };
         // SIGTERM, not SIGKILL, at the master's death: its calls may finish, and it clears up after both.
-        let setup =
-            ChildSetup::new("gunmetal: dirty arbiter").keep(&ready).keep(&socket.listener).hold_back(SIGNALS);
+        let mut setup = ChildSetup::new(TITLE).keep(&ready).keep(&socket.listener).hold_back(SIGNALS);
+        if let Some(file) = &socket.pid_file {
+            setup = setup.keep(file);
+        }
         let parent = match newborn.become_child(setup) {
             Ok(parent) => parent,
             Err(error) => {
@@ -110,12 +142,14 @@ fn run_child(
             return STARTUP_FAILED;
         }
     };
+    socket.name_this_process();
     hooks::starting(config, Some(parent.pid()), socket.path());
     let ending = DirtyArbiter::new(config, socket, run_dir, signals, Some(parent), Some(ready)).run();
     if ending.is_orphan {
         // The master cannot any more.
         socket.remove_file();
         let _ = std::fs::remove_dir_all(run_dir);
+        socket.remove_pid_file();
     }
     match (ending.result, ending.ready) {
         (Ok(()), _) => 0,
@@ -138,13 +172,16 @@ fn run_child(
 ///
 /// Why it could not start, or had to end. Nothing of it is left then.
 pub fn run_dirty_only(config: &DirtyConfig) -> Result<(), ServiceError> {
-    set_title("gunmetal: dirty arbiter");
+    set_title(TITLE);
     let signals = Signals::block(SIGNALS).map_err(ServiceError::system("collect signals"))?;
     tracing::info!("Starting gunmetal {}", env!("CARGO_PKG_VERSION"));
     let (socket, run_dir) = prepare(config)?;
+    socket.name_this_process();
     hooks::starting(config, None, socket.path());
     let ending = DirtyArbiter::new(config, &socket, run_dir.path(), signals, None, None).run();
     socket.remove_file();
+    drop(run_dir);
+    socket.remove_pid_file();
     if ending.result.is_ok() {
         tracing::info!("Shutting down: Dirty arbiter");
     }

@@ -1,0 +1,151 @@
+//! What an earlier service of the same pid file has left: an orphan that still runs, or the remains of a crash.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gunmetal_supervise::{
+    BindError as UnixBindError, OtherProcess, Pid, PidFile, PidFileError, RunDir, Signal,
+};
+
+use super::process::DirtySocket;
+use crate::listener::BindError;
+use crate::{DirtyConfig, ServiceError, report};
+
+/// Takes over the pid file, and ends the dirty arbiter of a service that is gone but for it.
+///
+/// `None` if there can be none: what is at its path is not ours, or, where no socket was asked for, another service of the
+/// same program has it.
+///
+/// # Errors
+///
+/// The service runs already, or its orphan cannot be ended.
+pub(super) fn take_over(config: &DirtyConfig) -> Result<Option<PidFile>, ServiceError> {
+    let path = config.pid_file_path().map_err(ServiceError::system("name the pid file"))?;
+    let mut kept = PidFile::keep(&path);
+    if let Err(PidFileError::Kept { pid, .. }) = &kept
+        && is_gone(Pid::from_raw(*pid), DYING)
+    {
+        // It had been killed a moment ago.
+        kept = PidFile::keep(&path);
+    }
+    match kept {
+        Ok(file) => {
+            end_orphan(&file)?;
+            Ok(Some(file))
+        }
+        Err(PidFileError::Kept { pid, path }) if config.socket.is_some() => {
+            Err(ServiceError::AlreadyRunning { pid, path })
+        }
+        Err(PidFileError::Kept { pid, path }) => {
+            let path = path.display();
+            tracing::info!("No pid file: {path} is that of another service of this program (pid: {pid})");
+            Ok(None)
+        }
+        // The socket will not be bound there either, and says why.
+        Err(PidFileError::Open { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            tracing::warn!("No pid file: {}", report::chain(&error));
+            Ok(None)
+        }
+    }
+}
+
+/// Binds the socket. Behind a service that was killed its last processes may still be about to end.
+pub(super) fn bind(path: &Path, after: Option<&PidFile>) -> Result<DirtySocket, BindError> {
+    let until = Instant::now() + DYING;
+    loop {
+        match DirtySocket::bind(path) {
+            Err(BindError::Unix(UnixBindError::InUse { .. }))
+                if after.is_some_and(PidFile::was_left_behind) && Instant::now() < until =>
+            {
+                thread::sleep(LOOK_INTERVAL);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Makes the run directory, and removes those that earlier services of the pid file left.
+pub(super) fn run_dir(pid_file: Option<&PidFile>) -> Result<RunDir, gunmetal_supervise::RunDirError> {
+    let base = std::env::temp_dir();
+    if let Some(file) = pid_file.filter(|file| file.was_left_behind()) {
+        remove_stale(&base, file);
+    }
+    let dir = RunDir::create(base.join(format!("gunmetal-{}", std::process::id())))?;
+    if let Some(file) = pid_file {
+        // Without it the directory would be left after a crash, which is no reason not to start.
+        let _ = fs::write(dir.path().join(OWNER), file.path().as_os_str().as_bytes());
+    }
+    Ok(dir)
+}
+
+/// Who keeps the pid file is the only one who may have such a directory.
+fn remove_stale(base: &Path, file: &PidFile) {
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+        let is_candidate = entry.file_name().as_bytes().starts_with(b"gunmetal-")
+            // Not through a link.
+            && entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let is_its = |owner: Vec<u8>| owner == file.path().as_os_str().as_bytes();
+        if is_candidate && fs::read(entry.path().join(OWNER)).is_ok_and(is_its) {
+            tracing::info!("Removing the directory of a service that was killed: {}", entry.path().display());
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Ends a dirty arbiter whose master is dead, with its router and its workers.
+fn end_orphan(file: &PidFile) -> Result<(), ServiceError> {
+    let failed = || ServiceError::system("end an orphaned dirty arbiter");
+    loop {
+        let Some(pid) = file.named().map_err(failed())? else { return Ok(()) };
+        let Some(orphan) = OtherProcess::open(pid).map_err(failed())? else { continue };
+        // The handle first: if the file names this pid after that, the handle means the process that it names.
+        if file.named().map_err(failed())? != Some(pid) {
+            continue;
+        }
+        if !orphan.is_of_this_user() || !orphan.title().starts_with(TITLE) {
+            return Err(ServiceError::Stranger { pid: pid.as_raw(), path: file.path().to_owned() });
+        }
+        tracing::warn!("Ending an orphaned dirty arbiter (pid: {pid})");
+        // Before its end they are found, after it they are anybody's.
+        let mut family = orphan.children();
+        orphan.signal(Signal::SIGTERM).map_err(failed())?;
+        if !orphan.wait(PATIENCE).map_err(failed())? {
+            tracing::warn!("The orphaned dirty arbiter does not end and is killed (pid: {pid})");
+            family.extend(orphan.children());
+            orphan.signal(Signal::SIGKILL).map_err(failed())?;
+        }
+        family.push(orphan);
+        for process in family {
+            if !process.wait(DYING).map_err(failed())? {
+                process.signal(Signal::SIGKILL).map_err(failed())?;
+                process.wait(PATIENCE).map_err(failed())?;
+            }
+        }
+    }
+}
+
+/// Whether a process ends within this time.
+fn is_gone(pid: Pid, patience: Duration) -> bool {
+    // 0 is one that cannot be seen from here.
+    pid.as_raw() > 0
+        && match OtherProcess::open(pid) {
+            Ok(Some(process)) => process.wait(patience).unwrap_or(false),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+}
+
+/// How dirty arbiters are shown.
+pub(super) const TITLE: &str = "gunmetal: dirty arbiter";
+/// In a run directory: the path of the pid file whose service it is.
+const OWNER: &str = "pid-file";
+/// What an orphan has to end in order. Its calls are nobody's: the HTTP workers went with the master.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// What a process may take to be gone after it was killed.
+const DYING: Duration = Duration::from_millis(500);
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
