@@ -119,3 +119,8 @@ pub mod blocking {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So do those of the page about the stash.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/stash.md")]
+struct StashPage;

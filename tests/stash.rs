@@ -1,5 +1,7 @@
 //! The stash of a real service: both clients, from outside and from inside apps.
 
+#![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
 mod support;
 
 use std::collections::HashSet;
@@ -205,6 +207,25 @@ fn tables_outlive_workers_and_reloads_and_declared_ones_are_there_from_the_start
     });
     assert_eq!(stash.tables().unwrap(), ["declared_one", "declared_two", "t"]);
     assert_eq!((stash.get("declared_one", "k").unwrap(), stash.get("t", "k").unwrap()), (Some(1), Some(2)));
+}
+
+/// Tables live in the router: what it had is gone with it, and clients go on with empty ones.
+#[test]
+fn with_the_router_the_tables_are_lost_and_declared_ones_come_back_empty() {
+    let service = probe(1, &[]);
+    let stash = client(&service).stash();
+    stash.put("declared_one", "k", 1).unwrap();
+    stash.put("t", "k", 2).unwrap();
+    let router = service.process("gunmetal: router");
+    support::kill(router.pid, libc::SIGKILL);
+    service.wait_for("another router", || {
+        service.processes("gunmetal: router").into_iter().find(|process| process.pid != router.pid)
+    });
+    let tables = service.wait_for("the stash", || stash.tables().ok());
+    assert_eq!(tables, ["declared_one", "declared_two"]);
+    assert_eq!(stash.get::<i64>("declared_one", "k").unwrap(), None);
+    stash.put("t", "k", 3).unwrap();
+    assert_eq!(stash.get("t", "k").unwrap(), Some(3));
 }
 
 #[test]
