@@ -1,6 +1,6 @@
 //! Frames and values of gunicorn's dirty arbiter protocol, as gunmetal speaks it.
 //!
-//! It turns values into frames and frames into values, byte for byte as gunicorn 25 to 27 does. It does
+//! It turns values into frames and frames into values, byte for byte as gunicorn 25.1 to 27 does. It does
 //! no I/O, reads no clock and knows no tokio; sockets are the business of those who call it.
 //!
 //! # The bytes
