@@ -26,7 +26,7 @@ enum Arbiter {
 }
 
 macro_rules! each_file {
-    ($($file:ident),*) => {
+    ($($file:ident),* $(,)?) => {
         mod of_gunmetal {
             $(#[test] fn $file() { super::run(super::Arbiter::Gunmetal, stringify!($file)); })*
         }
@@ -38,14 +38,17 @@ macro_rules! each_file {
 }
 
 each_file!(
+    test_allocation,
     test_async,
     test_calls,
     test_errors,
     test_reference,
     test_stash,
+    test_stash_clients,
+    test_stash_tables,
     test_status,
     test_streams,
-    test_types
+    test_types,
 );
 
 #[test]

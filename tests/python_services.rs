@@ -15,10 +15,11 @@ use gunmetal::blocking::Client;
 use libc::{SIGHUP, SIGKILL};
 use support::{PATIENCE, Service, example_binary, python};
 
-/// Which of the Python examples runs.
+/// Which of the Python examples runs, and in which of gunicorn's workers.
 #[derive(Clone, Copy)]
 enum Framework {
     Flask,
+    FlaskInThreads,
     FastApi,
 }
 
@@ -26,6 +27,9 @@ macro_rules! with_each_framework {
     ($($test:ident),* $(,)?) => {
         mod flask {
             $(#[test] fn $test() { super::$test(super::Framework::Flask); })*
+        }
+        mod flask_in_threads {
+            $(#[test] fn $test() { super::$test(super::Framework::FlaskInThreads); })*
         }
         mod fastapi {
             $(#[test] fn $test() { super::$test(super::Framework::FastApi); })*
@@ -194,9 +198,10 @@ impl Web {
         let sockets = tempfile::tempdir().unwrap();
         let dirty = studio(sockets.path());
         let directory = tempfile::tempdir().unwrap();
-        let (example, worker) = match framework {
-            Framework::Flask => ("flask", "sync"),
-            Framework::FastApi => ("fastapi", "asgi"),
+        let (example, worker, threads) = match framework {
+            Framework::Flask => ("flask", "sync", "1"),
+            Framework::FlaskInThreads => ("flask", "gthread", "4"),
+            Framework::FastApi => ("fastapi", "asgi", "1"),
         };
         let mut command = python::python_command();
         command.args([
@@ -208,7 +213,15 @@ impl Web {
             "--graceful-timeout",
             "5",
         ]);
-        command.args(["--workers", &WORKER_COUNT.to_string(), "--worker-class", worker, "app:app"]);
+        command.args([
+            "--workers",
+            &WORKER_COUNT.to_string(),
+            "--worker-class",
+            worker,
+            "--threads",
+            threads,
+            "app:app",
+        ]);
         command.current_dir(repository().join("examples").join(example)).env("TMPDIR", directory.path());
         command.env("GUNICORN_DIRTY_SOCKET", sockets.path().join("dirty.sock")).stderr(Stdio::piped());
         let gunicorn = Service::of(command, directory);

@@ -1,6 +1,7 @@
 """A Flask service under gunicorn's sync workers; what is slow or heavy is done by `examples/studio`."""
 
 import os
+import threading
 
 from flask import Flask, Response, request
 from gunicorn.dirty import DirtyClient, DirtyError, get_dirty_client, stash
@@ -48,8 +49,8 @@ def story():
 
 @app.get("/visits")
 def visits():
-    """Counts in the stash, which outlives the workers; each of them has a key of its own, so no count is lost."""
-    mine = str(os.getpid())
+    """Counts in the stash, which outlives the workers. Each thread has a key of its own, so no count is lost."""
+    mine = f"{os.getpid()}:{threading.get_ident()}"
     stash.put("visits", mine, stash.get("visits", mine, 0) + 1)
     return {"visits": sum(stash.table("visits").values()), "worker": os.getpid()}
 

@@ -11,7 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
-from gunicorn.dirty import DirtyClient, DirtyError, StashClient
+from gunicorn.dirty import DirtyClient, DirtyError, StashClient, stash
 from gunicorn.dirty.protocol import DirtyProtocol
 
 GUNICORN = os.environ["ARBITER"] == "gunicorn"
@@ -21,6 +21,9 @@ ALL = "bench_app:BenchApp"
 LIMITED = "bench_app:LimitedApp"
 TWO = "bench_app:AttrLimitedApp"
 DECLARED = "bench_app:StashDeclApp"
+
+MISSING = "a missing key raises, with a default as without: its error does not say which kind it is"
+NO_TABLE = "a missing table raises a plain StashError: its error does not say which kind it is"
 
 # Seconds after which a call or a condition is given up for lost.
 PATIENCE = 60.0
@@ -46,7 +49,9 @@ def differs(reason, run=True):
 class Arbiter:
     """An arbiter with settings of a test's own."""
 
-    def __init__(self, *, workers=1, threads=1, timeout=300, graceful_timeout=5, apps=(ALL,), flags=(), environment=None):
+    def __init__(
+        self, *, workers=1, threads=1, timeout=300, graceful_timeout=5, apps=(ALL,), flags=(), environment=None
+    ):
         self.directory = tempfile.TemporaryDirectory()
         self.worker_count = workers
         self.socket = os.path.join(self.directory.name, "dirty.sock")
@@ -123,6 +128,18 @@ class Case(unittest.TestCase):
         return caught.exception
 
 
+class StashCase(Case):
+    """A test with a table of its own."""
+
+    def setUp(self):
+        self.table = self.id()
+        self.addCleanup(stash.delete_table, self.table)
+
+    def fill(self, *keys):
+        for key in keys:
+            stash.put(self.table, key, f"value of {key}")
+
+
 def eventually(condition, explain=lambda: ""):
     """Waits until the condition gives something true, and returns that."""
     give_up = time.monotonic() + PATIENCE
@@ -133,6 +150,15 @@ def eventually(condition, explain=lambda: ""):
         if time.monotonic() > give_up:
             raise AssertionError(f"waited {PATIENCE} s in vain; {explain()}")
         time.sleep(0.01)
+
+
+def answers(client, app=ALL):
+    """Whether the app serves again."""
+    try:
+        client.execute(app, "noop")
+        return True
+    except DirtyError:
+        return False
 
 
 def exchange(socket_path, message):

@@ -219,6 +219,13 @@ class Errors(AsyncCase):
         client.timeout = PATIENCE
         self.assertEqual(await client.execute_async(ALL, "echo", 1), 1)
 
+    @differs("a timeout error or an app error, as it happens", run=False)
+    async def test_dirty_timeout_is_a_timeout_error_with_the_limit(self):
+        arbiter = await asyncio.to_thread(self.arbiter, workers=1, timeout=1)
+        client = await self.client(arbiter.socket)
+        error = await self.fails(DirtyTimeoutError, client.execute_async(ALL, "sleep", 30))
+        self.assertEqual(error.timeout, 1)
+
     async def test_a_pause_between_chunks_is_limited_by_the_idle_timeout(self):
         arbiter = await asyncio.to_thread(self.arbiter, workers=1)
         client = await self.client(arbiter.socket)

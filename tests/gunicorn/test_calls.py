@@ -17,6 +17,7 @@ from gunicorn.dirty import (
     set_dirty_socket_path,
 )
 from gunicorn.dirty.client import get_dirty_socket_path
+from gunicorn.dirty.protocol import BinaryProtocol
 from peer import ALL, LIMITED, PATIENCE, SOCKET, Case, differs, eventually
 
 MIB = 1024 * 1024
@@ -66,6 +67,10 @@ class Arguments(Case):
 
     def test_an_asynchronous_action_gives_its_result(self):
         self.assertEqual(self.call(ALL, "coroutine", {"a": [1]}), {"a": [1]})
+
+    def test_any_name_that_the_client_takes_can_be_a_keyword(self):
+        names = {"args": 1, "kwargs": 2, "type": 3, "id": 4, "日本": 5, "not a name": 6, "": 7}
+        self.assertEqual(self.call(ALL, "echo_kw", **names), names)
 
     @differs("init and close can be called as actions")
     def test_the_life_cycle_methods_are_no_actions(self):
@@ -188,6 +193,13 @@ class Sizes(Case):
         with self.assertRaises((DirtyConnectionError, DirtyProtocolError)):
             self.call(ALL, "size", halves)
         self.assertEqual(self.call(ALL, "echo", 1), 1)
+
+    def test_the_largest_message_there_is_arrives(self):
+        overhead = len(BinaryProtocol.encode_request(1, ALL, "size", (b"",))) - 16
+        largest = 64 * MIB - overhead
+        self.assertEqual(self.call(ALL, "size", bytes(largest)), largest)
+        with self.assertRaises((DirtyConnectionError, DirtyProtocolError)):
+            self.call(ALL, "size", bytes(largest + 1))
 
     def test_an_answer_with_too_many_bytes_is_an_app_error_that_names_size_and_limit(self):
         error = self.fails(DirtyAppError, self.call, ALL, "blob", 64 * MIB + 1)

@@ -8,9 +8,17 @@ import tempfile
 import threading
 import time
 
-from gunicorn.dirty import DirtyAppError, DirtyConnectionError, DirtyError, DirtyTimeoutError, DirtyWorkerError
+from gunicorn.dirty import (
+    DirtyAppError,
+    DirtyConnectionError,
+    DirtyError,
+    DirtyProtocolError,
+    DirtyTimeoutError,
+    DirtyWorkerError,
+)
 from gunicorn.dirty.errors import DirtyNoWorkersAvailableError
-from peer import ALL, LIMITED, Case, differs, eventually, pids
+from gunicorn.dirty.protocol import BinaryProtocol
+from peer import ALL, LIMITED, Case, answers, differs, eventually, pids
 
 
 class App(Case):
@@ -55,9 +63,9 @@ class App(Case):
 
 class NoWorkers(Case):
     def test_an_unknown_app_is_no_workers_available_with_its_path(self):
-        error = self.fails(DirtyNoWorkersAvailableError, self.client().execute, "myapp.heavy:HeavyModelApp", "predict", 1)
-        self.assertEqual(error.app_path, "myapp.heavy:HeavyModelApp")
-        self.assertEqual(error.details["app_path"], "myapp.heavy:HeavyModelApp")
+        path = "myapp.heavy:HeavyModelApp"
+        error = self.fails(DirtyNoWorkersAvailableError, self.client().execute, path, "predict", 1)
+        self.assertEqual((error.app_path, error.details["app_path"]), (path, path))
         self.assertIn("No workers available for app", error.message)
 
     def test_an_app_that_is_not_configured_is_no_workers_available(self):
@@ -71,7 +79,8 @@ class Worker(Case):
 
     def setUp(self):
         self.own = self.arbiter(workers=2)
-        self.execute = self.client(self.own.socket).execute
+        self.caller = self.client(self.own.socket)
+        self.execute = self.caller.execute
 
     def test_the_end_of_a_worker_is_a_worker_error_that_names_it(self):
         for action, arguments in (("crash", ()), ("leave", (5,)), ("abort", ())):
@@ -80,14 +89,14 @@ class Worker(Case):
             self.assertIn(error.worker_id, before | {error.details["worker_id"]})
             self.assertGreater(error.worker_id, 1)
             self.assertIsNone(error.traceback)
-            eventually(self.answers)
+            eventually(lambda: answers(self.caller))
 
     @differs("the message is about bytes that could not be read")
     def test_a_worker_error_says_how_the_worker_ended(self):
         said = {"crash": "exited with code 9", "abort": "SIGABRT"}
         for action, text in said.items():
             self.assertIn(text, self.fails(DirtyWorkerError, self.execute, ALL, action).message)
-            eventually(self.answers)
+            eventually(lambda: answers(self.caller))
 
     def test_a_killed_worker_is_a_worker_error(self):
         pid = self.execute(ALL, "pid")
@@ -95,18 +104,12 @@ class Worker(Case):
             threading.Timer(0.3, os.kill, (worker, signal.SIGKILL)).start()
         error = self.fails(DirtyWorkerError, self.execute, ALL, "sleep", 30)
         self.assertIsInstance(error.worker_id, int)
-        eventually(self.answers)
+        eventually(lambda: answers(self.caller))
 
     def test_the_replacement_serves(self):
         self.fails(DirtyWorkerError, self.execute, ALL, "crash")
-        eventually(self.answers)
+        eventually(lambda: answers(self.caller))
         self.assertEqual(self.execute(ALL, "echo", "again"), "again")
-
-    def answers(self):
-        try:
-            return self.execute(ALL, "echo", True)
-        except DirtyError:
-            return False
 
 
 class Timeout(Case):
@@ -185,3 +188,62 @@ class Connection(Case):
         time.sleep(0.5)
         arbiter.stop()
         self.assertEqual(call.result(), 2)
+
+    def test_clients_recover_by_themselves_from_a_restart_under_load(self):
+        arbiter = self.arbiter(workers=2)
+        served, stop = [0] * 8, threading.Event()
+
+        def call(number):
+            client = self.client(arbiter.socket)
+            while not stop.is_set():
+                try:
+                    self.assertEqual(client.execute(ALL, "echo", number), number)
+                    served[number] += 1
+                except DirtyError:
+                    time.sleep(0.01)
+
+        with concurrent.futures.ThreadPoolExecutor(8) as threads:
+            calls = [threads.submit(call, number) for number in range(8)]
+            eventually(lambda: min(served) > 0)
+            arbiter.stop()
+            arbiter.start()
+            before = list(served)
+            eventually(lambda: all(now > then for now, then in zip(served, before)))
+            stop.set()
+            for result in calls:
+                result.result()
+
+
+class Protocol(Case):
+    """What the arbiter says to frames that break the protocol, read by gunicorn's client."""
+
+    def answer_to(self, frame):
+        client = self.client()
+        client.connect()
+        client._sock.sendall(frame)
+        message = BinaryProtocol.read_message(client._sock)
+        return client, DirtyError.from_dict(message["error"])
+
+    @differs("the connection closes without a word")
+    def test_a_bad_header_is_a_protocol_error_and_the_connection_closes(self):
+        client, error = self.answer_to(b"HTTP/1.1 200 OK\r\n\r\n")
+        self.assertIs(type(error), DirtyProtocolError)
+        self.assertEqual(client._sock.recv(1), b"")
+
+    @differs("the connection closes without a word")
+    def test_a_message_over_the_limit_is_a_protocol_error_that_names_both_sizes(self):
+        _, error = self.answer_to(BinaryProtocol.encode_header(1, 5, 64 * 1024 * 1024 + 1))
+        self.assertIs(type(error), DirtyProtocolError)
+        self.assertRegex(error.message, "67108865.*67108864")
+
+    @differs("the connection closes without a word")
+    def test_a_bad_payload_is_a_protocol_error_and_the_connection_serves_on(self):
+        client, error = self.answer_to(BinaryProtocol.encode_header(1, 5, 3) + b"\x99\x00\x00")
+        self.assertIs(type(error), DirtyProtocolError)
+        self.assertEqual(client.execute(ALL, "echo", 1), 1)
+
+    @differs("a dict key that is no text ends the connection without a word")
+    def test_a_dict_key_that_is_no_text_is_a_protocol_error(self):
+        payload = b"\x21\0\0\0\x01" + b"\x05" + bytes(8) + b"\x00"
+        _, error = self.answer_to(BinaryProtocol.encode_header(1, 5, len(payload)) + payload)
+        self.assertIs(type(error), DirtyProtocolError)

@@ -1,6 +1,7 @@
-"""The examples of gunicorn's manual on dirty arbiters, section by section, with the probe's actions for those of its apps.
+"""The examples of gunicorn's manual on dirty arbiters, section by section, with the probe's actions for its apps'.
 
-Signals, hooks and worker processes themselves have their tests in Rust; here is what a Python service sees.
+`test_allocation.py` has the section on allocation. Signals, hooks and processes have their tests in Rust; here is what
+a Python service sees.
 """
 
 import asyncio
@@ -21,67 +22,7 @@ from gunicorn.dirty.errors import (
 from gunicorn.dirty.protocol import BinaryProtocol
 from gunicorn.dirty.stash import StashTableNotFoundError
 from gunicorn.dirty.tlv import TLVEncoder
-from peer import ALL, DECLARED, GUNICORN, LIMITED, TWO, Case, differs, eventually, pids, status
-
-
-def apps_of_workers(arbiter):
-    return [set(worker["apps"]) for worker in status(arbiter.socket)["workers"]]
-
-
-class PerAppAllocation(Case):
-    """"Per-App Worker Allocation": four workers, apps for all of them, for two and for one."""
-
-    APPS = (ALL, TWO, LIMITED + ":1")
-
-    def test_worker_distribution(self):
-        arbiter = self.arbiter(workers=4, apps=self.APPS)
-        self.assertEqual(apps_of_workers(arbiter), [{ALL, TWO, LIMITED}, {ALL, TWO}, {ALL}, {ALL}])
-
-    def test_method_1_the_class_attribute_limits_the_workers(self):
-        arbiter = self.arbiter(workers=3, apps=(TWO, ALL))
-        self.assertEqual([TWO in apps for apps in apps_of_workers(arbiter)], [True, True, False])
-
-    def test_method_2_the_configuration_overrides_the_class_attribute(self):
-        arbiter = self.arbiter(workers=3, apps=(TWO + ":1", ALL))
-        self.assertEqual([TWO in apps for apps in apps_of_workers(arbiter)], [True, False, False])
-
-    def test_request_routing_goes_to_workers_that_have_the_app(self):
-        arbiter = self.arbiter(workers=4, apps=self.APPS)
-        client = self.client(arbiter.socket)
-        holders = {
-            app: {worker["pid"] for worker in status(arbiter.socket)["workers"] if app in worker["apps"]}
-            for app in (ALL, TWO, LIMITED)
-        }
-        self.assertEqual([len(holders[app]) for app in (ALL, TWO, LIMITED)], [4, 2, 1])
-        for app in (ALL, TWO, LIMITED):
-            self.assertLessEqual(pids(client, app, 40), holders[app])
-        self.assertEqual(pids(client, LIMITED, 10), holders[LIMITED])
-
-    def test_error_handling_an_app_without_workers_is_no_workers_available(self):
-        def my_view(data):
-            client = self.client()
-            try:
-                return client.execute("myapp.heavy:HeavyModelApp", "predict", data)
-            except DirtyNoWorkersAvailableError as e:
-                return {"error": "Service temporarily unavailable", "app": e.app_path}
-
-        self.assertEqual(my_view(1)["app"], "myapp.heavy:HeavyModelApp")
-
-    def test_worker_crash_recovery_the_replacement_gets_the_same_apps(self):
-        arbiter = self.arbiter(workers=4, apps=self.APPS)
-        before = status(arbiter.socket)["workers"]
-        os.kill(before[0]["pid"], signal.SIGKILL)
-
-        def replaced():
-            workers = status(arbiter.socket)["workers"]
-            return len(workers) == 4 and before[0]["pid"] not in {worker["pid"] for worker in workers} and workers
-
-        apps = [set(worker["apps"]) for worker in eventually(replaced)]
-        self.assertEqual(sorted(map(len, apps)), [1, 1, 2, 3])
-        kept = {worker["pid"]: worker["apps"] for worker in before[1:]}
-        self.assertEqual({w["pid"]: w["apps"] for w in replaced() if w["pid"] in kept}, kept)
-        client = self.client(arbiter.socket)
-        eventually(lambda: answers(client, LIMITED))
+from peer import ALL, DECLARED, GUNICORN, LIMITED, Case, answers, differs, eventually, status
 
 
 class CreatingADirtyApp(Case):
@@ -212,15 +153,16 @@ class TheBinaryProtocol(Case):
     def test_tlv_payload_encoding(self):
         values = [None, True, False, -2, 1.5, b"\x00\xff", "ä", [1, "a"], {"k": None}]
         _, payload = self.raw(BinaryProtocol.encode_request(1, ALL, "echo", (values,)))
-        expected = "21 00000001 11 00000006 726573756c74 20 00000009 00 0101 0100 05 fffffffffffffffe 06 3ff8000000000000"
-        expected += "10 00000002 00ff 11 00000002 c3a4 20 00000002 05 0000000000000001 11 00000001 61"
+        expected = "21 00000001 11 00000006 726573756c74 20 00000009 00 0101 0100 05 fffffffffffffffe"
+        expected += "06 3ff8000000000000 10 00000002 00ff 11 00000002 c3a4 20 00000002 05 0000000000000001 11 00000001 61"
         expected += "21 00000001 11 00000001 6b 00"
         self.assertEqual(payload.hex(), expected.replace(" ", ""))
         self.assertEqual(TLVEncoder.decode_full(payload), {"result": values})
 
     def test_binary_data_goes_as_it_is(self):
         image = bytes(range(256)) * 40
-        self.assertEqual(self.client().execute(ALL, "echo_all", image, size=256), {"args": [image], "kwargs": {"size": 256}})
+        answer = self.client().execute(ALL, "echo_all", image, size=256)
+        self.assertEqual(answer, {"args": [image], "kwargs": {"size": 256}})
 
 
 class Stash(Case):
@@ -393,11 +335,3 @@ class ImageProcessing(Case):
         image = os.urandom(300_000)
         answer = client.execute(ALL, "echo_all", image, size=256)
         self.assertEqual((answer["args"][0], answer["kwargs"]["size"]), (image, 256))
-
-
-def answers(client, app):
-    try:
-        client.execute(app, "noop")
-        return True
-    except DirtyError:
-        return False

@@ -6,7 +6,7 @@ import threading
 from gunicorn.dirty import DirtyAppError, DirtyError, DirtyTimeoutError
 from gunicorn.dirty.client import DirtyStreamIterator
 from gunicorn.dirty.errors import DirtyNoWorkersAvailableError
-from peer import ALL, LIMITED, Case, differs, eventually
+from peer import ALL, LIMITED, Case, answers, differs, eventually
 
 MIB = 1024 * 1024
 
@@ -220,10 +220,3 @@ class Limits(Case):
         client.close()
         client.timeout = 60
         self.assertEqual(client.execute(ALL, "echo", 1), 1)
-
-
-def answers(client):
-    try:
-        return client.execute(ALL, "echo", True)
-    except DirtyError:
-        return False
