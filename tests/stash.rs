@@ -5,7 +5,9 @@
 mod support;
 
 use std::collections::HashSet;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::thread;
 
 use futures_util::TryStreamExt;
@@ -90,6 +92,22 @@ async fn values_and_keys_of_every_kind_come_back_to_both_clients() {
     assert_eq!(stash.get("keys", 0).await.unwrap(), Some(2));
     let error = stash.put("t", "k", u64::MAX).await.unwrap_err();
     assert!(matches!(error, CallError::Encode { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_operation_that_its_caller_drops_disturbs_no_other() {
+    let service = probe(1, &[]);
+    let stash = async_client(&service).stash();
+    let large = Bytes::from(vec![7; 1 << 20]);
+    for round in 0..200 {
+        // Polled once: the request has left, or waits for room in the socket.
+        let mut put = Box::pin(stash.put("t", "dropped", &large));
+        assert!(poll_fn(|cx| Poll::Ready(put.as_mut().poll(cx))).await.is_pending());
+        drop(put);
+        stash.put("t", round, round).await.unwrap();
+        assert_eq!(stash.get("t", round).await.unwrap(), Some(round));
+    }
+    assert_eq!(stash.table("t").len().await.unwrap(), 201);
 }
 
 /// Entries that are there all the while come once, whatever is put and deleted around them.

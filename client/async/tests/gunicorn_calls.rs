@@ -182,10 +182,10 @@ async fn one_result_streams_as_one_and_a_stream_is_not_one_result() {
 async fn many_connections_are_served() {
     let gunicorn = Gunicorn::start(&["--workers", "2"]);
     let client = client(&gunicorn);
-    let calls = (0..48_i64).map(|caller| {
+    let calls = (0..200_i64).map(|caller| {
         let client = &client;
         async move {
-            for call in 0..10 {
+            for call in 0..5 {
                 let number = caller * 100 + call;
                 assert_eq!(client.execute::<i64>(APP, "echo", (number,)).await.unwrap(), number);
             }

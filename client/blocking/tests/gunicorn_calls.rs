@@ -171,10 +171,10 @@ fn many_connections_are_served() {
     let gunicorn = Gunicorn::start(&["--workers", "2"]);
     let client = client(&gunicorn);
     thread::scope(|scope| {
-        for thread in 0..48 {
+        for thread in 0..200 {
             let client = &client;
             scope.spawn(move || {
-                for call in 0..10 {
+                for call in 0..5 {
                     let number = thread * 100 + call;
                     assert_eq!(client.execute::<i64>(APP, "echo", (number,)).unwrap(), number);
                 }
