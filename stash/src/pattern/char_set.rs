@@ -25,6 +25,11 @@ impl CharSet {
         let negated = chunks[0].first() == Some(&'!');
         if negated {
             chunks[0].remove(0);
+            if chunks[0].is_empty() && chunks.len() > 1 {
+                // Nothing is left for the range to begin with.
+                chunks.remove(0);
+                chunks[0].insert(0, '-');
+            }
         }
         let mut ranges = Vec::new();
         for (at, chunk) in chunks.iter().enumerate() {
