@@ -15,19 +15,32 @@ use crate::unrest::Restless;
 struct Outcome {
     calls: u64,
     chunks: u64,
+    stash: u64,
     errors: BTreeMap<String, u64>,
 }
 
-/// The blocking client.
+/// The blocking clients, of calls and of the stash.
 #[test]
 fn hup_ttin_and_ttou_lose_nothing_of_gunicorns_blocking_clients() {
     let restless = Restless::start(&[]);
-    let load = load(&restless.service, &["--processes", "3", "--threads", "4"]);
+    let load = load(&restless.service, &["--processes", "3", "--threads", "4", "--stash"]);
     restless.signals(duration());
     let outcome = outcome(load);
     assert!(outcome.errors.is_empty(), "{outcome:#?}");
-    assert!(outcome.calls > 100 && outcome.chunks > 100, "{outcome:#?}");
-    restless.ends_without_traces(48 << 10);
+    assert!(outcome.calls > 100 && outcome.chunks > 100 && outcome.stash > 100, "{outcome:#?}");
+    restless.ends_without_traces(64 << 10);
+}
+
+/// The same while workers are recycled all the time as well.
+#[test]
+fn recycled_workers_lose_nothing_of_gunicorns_clients() {
+    let restless = Restless::start(&["--dirty-max-requests", "100", "--dirty-max-requests-jitter", "50"]);
+    let load = load(&restless.service, &["--processes", "2", "--threads", "4", "--tasks", "20", "--stash"]);
+    restless.signals(duration());
+    let outcome = outcome(load);
+    assert!(outcome.errors.is_empty(), "{outcome:#?}");
+    assert!(outcome.calls > 100 && outcome.chunks > 100 && outcome.stash > 100, "{outcome:#?}");
+    restless.ends_without_traces(64 << 10);
 }
 
 /// The async client, several hundred of it.
@@ -46,7 +59,7 @@ fn hup_ttin_and_ttou_lose_nothing_of_hundreds_of_gunicorns_async_clients() {
 #[test]
 fn killed_workers_cost_gunicorns_clients_only_the_calls_that_they_had() {
     let restless = Restless::start(&[]);
-    let load = load(&restless.service, &["--processes", "3", "--threads", "4"]);
+    let load = load(&restless.service, &["--processes", "3", "--threads", "4", "--stash"]);
     let killed = restless.kills(duration());
     let outcome = outcome(load);
     for error in outcome.errors.keys() {
@@ -56,8 +69,8 @@ fn killed_workers_cost_gunicorns_clients_only_the_calls_that_they_had() {
     }
     let failed: u64 = outcome.errors.values().sum();
     assert!(failed <= 12 * killed.len() as u64, "{failed} calls for {} kills", killed.len());
-    assert!(outcome.calls > 100, "{outcome:#?}");
-    restless.ends_without_traces(48 << 10);
+    assert!(outcome.calls > 100 && outcome.stash > 100, "{outcome:#?}");
+    restless.ends_without_traces(64 << 10);
 }
 
 fn load(service: &Service, flags: &[&str]) -> Child {

@@ -35,6 +35,18 @@ fn hup_ttin_and_ttou_lose_nothing_of_ours() {
     restless.ends_without_traces(64 << 10);
 }
 
+/// The same while workers are recycled all the time as well.
+#[test]
+fn recycled_workers_lose_nothing_of_ours() {
+    let flags = ["--dirty-threads", "2", "--dirty-max-requests", "200", "--dirty-max-requests-jitter", "100"];
+    let restless = Restless::start(&flags);
+    let tally = under_load(&restless.service, || restless.signals(duration()));
+    let errors = tally.errors.lock().unwrap();
+    assert!(errors.is_empty(), "{errors:#?}");
+    assert!(tally.calls.load(Relaxed) > 1000);
+    restless.ends_without_traces(64 << 10);
+}
+
 /// Whatever fails had been given to a worker that was killed.
 #[test]
 fn killed_workers_cost_ours_only_the_calls_that_they_had() {
@@ -111,9 +123,39 @@ async fn async_load(client: Client, tally: Arc<Tally>) {
             }
         });
     }
+    for task in 0..4 {
+        tasks.spawn(keep_in_stash(client.clone(), tally.clone(), task));
+    }
     while let Some(done) = tasks.join_next().await {
         done.unwrap();
     }
+}
+
+/// Entries of its own, read back all the while, and each of them at the end.
+async fn keep_in_stash(client: Client, tally: Arc<Tally>, task: i64) {
+    let table = client.stash().table(format!("ours {task}"));
+    let mut kept = BTreeMap::new();
+    for i in 0_i64.. {
+        if !tally.goes_on() {
+            break;
+        }
+        let key = i * 7 % 500;
+        match kept.get(&key).copied() {
+            None => {
+                tally.note(table.insert(key, i).await.map(drop), &());
+                kept.insert(key, i);
+            }
+            Some(_) if i % 10 == 3 => {
+                tally.note(table.remove(key).await, &true);
+                kept.remove(&key);
+            }
+            Some(value) => tally.note(table.get::<i64>(key).await, &Some(value)),
+        }
+    }
+    for (key, value) in &kept {
+        tally.note(table.get::<i64>(*key).await, &Some(*value));
+    }
+    tally.note(table.len().await.map(usize::try_from).map(Result::unwrap), &kept.len());
 }
 
 impl Tally {

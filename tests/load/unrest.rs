@@ -49,6 +49,7 @@ impl Restless {
                     return;
                 }
                 self.service.signal(signal);
+                assert!(!worker_pids(&self.client).is_empty(), "nobody is ready");
                 if !storm {
                     self.settles();
                 } else if round % 4 == 1 {
@@ -83,7 +84,7 @@ impl Restless {
         killed
     }
 
-    /// Every worker that there is supposed to be is ready, and no other is left; never are there none.
+    /// Every worker that there is supposed to be is ready, and no other is left.
     fn settles(&self) {
         let target = || {
             let log = self.service.log();
@@ -92,7 +93,6 @@ impl Restless {
         };
         self.service.wait_for("the workers to settle", || {
             let ready = worker_pids(&self.client);
-            assert!(!ready.is_empty(), "nobody is ready");
             let processes = self.service.processes("dirty worker");
             (ready.len() == target() && processes.len() == ready.len()).then_some(())
         });
