@@ -7,7 +7,7 @@ use gunmetal_protocol::{
     encode_scan, encode_stash, encode_value, value,
 };
 
-use super::rig::{Peer, Rig};
+use super::rig::{Peer, Rig, request};
 use crate::link::ToRouter;
 
 type Reply = Result<Value, (String, String, Dict)>;
@@ -250,4 +250,146 @@ fn a_put_over_the_limit_is_refused_and_names_the_numbers() {
     assert_eq!(client.put("t", "c", value(700 << 10)), Ok(true.into()));
     assert_eq!(client.op(StashOp::Clear, "t"), Ok(true.into()));
     assert_eq!(client.put("t", "d", value(900 << 10)), Ok(true.into()));
+}
+
+/// A put whose value comes in pieces that the test chooses.
+fn put_frame(key: &str, len: usize) -> Vec<u8> {
+    stash(1, StashOp::Put, "t", Some(&key.into()), Some(&Value::Bytes(vec![7; len].into())))
+}
+
+#[test]
+fn half_received_values_take_one_budget_and_who_stalls_loses_its_place() {
+    let rig = Rig::new();
+    let frame = put_frame("big", 40 << 20);
+    // One has most of the budget and stops; nobody else wants it yet.
+    let mut stalled = rig.client();
+    stalled.stream.write_all(&frame[..10 << 20]).unwrap();
+    // What fits in beside it is not held up.
+    let mut small = rig.client();
+    assert_eq!(small.put("t", "small", "value"), Ok(true.into()));
+    assert_eq!(small.ask(&put_frame("medium", 1 << 20)), Ok(true.into()));
+    // What does not waits until the other one has stopped for too long.
+    let mut waiting = rig.client();
+    assert_eq!(waiting.ask(&frame), Ok(true.into()));
+    let (error_type, message, _) = reply(stalled.frame()).unwrap_err();
+    assert_eq!(error_type, "DirtyProtocolError");
+    assert!(message.contains("the rest of a frame did not come in time"), "{message}");
+    assert!(stalled.ends());
+    let value = small.get("t", "big").unwrap();
+    assert_eq!(value.as_bytes().unwrap().len(), 40 << 20);
+}
+
+#[test]
+fn a_client_that_goes_while_it_waits_for_memory_is_forgotten() {
+    let rig = Rig::new();
+    let frame = put_frame("big", 40 << 20);
+    let mut first = rig.client();
+    first.stream.write_all(&frame[..1 << 20]).unwrap();
+    for _ in 0..10 {
+        let mut gone = rig.client();
+        gone.stream.write_all(&frame[..100 << 10]).unwrap();
+    }
+    drop(first);
+    assert_eq!(rig.client().ask(&frame), Ok(true.into()));
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_up_itself_alone() {
+    let rig = Rig::new();
+    let mut client = rig.client();
+    client.put("t", "large", Value::Bytes(vec![7; 4 << 20].into())).unwrap();
+    let mut deaf = rig.client();
+    let get = stash(1, StashOp::Get, "t", Some(&"large".into()), None);
+    deaf.stream.write_all(&get.repeat(200)).unwrap();
+    for number in 0..100 {
+        assert_eq!(client.put("t", number, number), Ok(true.into()));
+    }
+    // Its answers are still what they have to be.
+    for _ in 0..200 {
+        assert_eq!(reply(deaf.frame()).unwrap().as_bytes().unwrap().len(), 4 << 20);
+    }
+}
+
+#[test]
+fn clearing_and_listing_large_tables_does_not_keep_others_waiting() {
+    let mut rig = Rig::new();
+    let mut worker = rig.worker(1);
+    let mut client = rig.client();
+    let fill = |client: &mut Peer, table: &str| {
+        let frames: Vec<u8> = (0..300_000_i64)
+            .flat_map(|key| stash(1, StashOp::Put, table, Some(&key.into()), Some(&key.into())))
+            .collect();
+        let mut writer = client.stream.try_clone().unwrap();
+        let writing = std::thread::spawn(move || writer.write_all(&frames).unwrap());
+        for _ in 0..300_000 {
+            client.frame();
+        }
+        writing.join().unwrap();
+    };
+    fill(&mut client, "t");
+    // Many listings at once, and then it is all thrown away.
+    let mut busy = rig.client();
+    let keys = stash(1, StashOp::Keys, "t", None, None);
+    busy.stream.write_all(&keys.repeat(5)).unwrap();
+    busy.stream.write_all(&stash(1, StashOp::Clear, "t", None, None)).unwrap();
+    busy.stream.write_all(&stash(1, StashOp::DeleteTable, "t", None, None)).unwrap();
+    // Meanwhile others are served: their calls and their stash.
+    let serving = std::thread::spawn(move || {
+        for _ in 0..50 {
+            worker.lane().echo();
+        }
+        worker
+    });
+    for id in 0..50 {
+        client.call(id, "echo", "call");
+        assert_eq!(client.result(id), Value::from("call"));
+        assert_eq!(client.put("u", 1, 1), Ok(true.into()));
+    }
+    drop(serving.join().unwrap());
+    for _ in 0..5 {
+        assert_eq!(reply(busy.frame()).unwrap().as_list().unwrap().len(), 300_000);
+    }
+    assert_eq!((reply(busy.frame()), reply(busy.frame())), (Ok(true.into()), Ok(true.into())));
+    assert_eq!(client.op(StashOp::Tables, ""), Ok(value!(["u"])));
+}
+
+#[test]
+fn the_stash_is_served_without_workers_and_while_the_router_drains() {
+    let mut rig = Rig::new();
+    let mut early = rig.client();
+    assert_eq!(early.put("t", "a", 1), Ok(true.into()));
+    let mut worker = rig.worker(1);
+    let mut caller = rig.client();
+    caller.call(1, "slow", "runs");
+    worker.lane().request();
+    rig.tell(&ToRouter::DrainAll);
+    // The drain has begun when calls are refused because of it, not because their app has no worker.
+    let refusal = |early: &mut Peer| {
+        early.send(request(2, "off:Off", "echo", "refused"));
+        early.error(2).message
+    };
+    while !refusal(&mut early).contains("stopping") {}
+    // The action that still runs connects for the first time.
+    let mut within = rig.client();
+    assert_eq!(within.put("t", "b", 2), Ok(true.into()));
+    assert_eq!(within.get("t", "a"), Ok(1.into()));
+    assert_eq!(early.get("t", "b"), Ok(2.into()));
+    worker.lane().respond(1, "done");
+    assert_eq!(caller.result(1), Value::from("done"));
+    rig.outcome().unwrap();
+}
+
+#[test]
+fn a_frame_in_small_pieces_is_a_frame() {
+    let rig = Rig::new();
+    let mut client = rig.client();
+    for len in [10, 20_000, 100_000] {
+        let frame = put_frame("k", len);
+        for piece in frame.chunks(frame.len() / 7 + 1) {
+            client.stream.write_all(piece).unwrap();
+            std::thread::yield_now();
+        }
+        assert_eq!(reply(client.frame()), Ok(true.into()));
+        assert_eq!(client.get("t", "k").unwrap().as_bytes().unwrap().len(), len);
+    }
 }
