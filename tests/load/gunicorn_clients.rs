@@ -40,6 +40,7 @@ fn recycled_workers_lose_nothing_of_gunicorns_clients() {
     let outcome = outcome(load);
     assert!(outcome.errors.is_empty(), "{outcome:#?}");
     assert!(outcome.calls > 100 && outcome.chunks > 100 && outcome.stash > 100, "{outcome:#?}");
+    assert!(restless.recycled_count() > 10, "only {} recycled", restless.recycled_count());
     restless.ends_without_traces(64 << 10);
 }
 
@@ -83,5 +84,7 @@ fn load(service: &Service, flags: &[&str]) -> Child {
 fn outcome(load: Child) -> Outcome {
     let output = load.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    let outcome = serde_json::from_slice(&output.stdout).unwrap();
+    println!("{outcome:?}");
+    outcome
 }

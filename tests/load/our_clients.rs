@@ -44,6 +44,7 @@ fn recycled_workers_lose_nothing_of_ours() {
     let errors = tally.errors.lock().unwrap();
     assert!(errors.is_empty(), "{errors:#?}");
     assert!(tally.calls.load(Relaxed) > 1000);
+    assert!(restless.recycled_count() > 10, "only {} recycled", restless.recycled_count());
     restless.ends_without_traces(64 << 10);
 }
 
@@ -89,6 +90,7 @@ fn under_load(service: &Service, unrest: impl FnOnce()) -> Arc<Tally> {
     };
     unrest();
     tally.stop.store(true, Relaxed);
+    println!("{} calls", tally.calls.load(Relaxed));
     threads.into_iter().chain([asynchronous]).for_each(|thread| thread.join().unwrap());
     tally
 }

@@ -40,14 +40,18 @@ impl Restless {
     /// and with workers that start at once or take their time.
     pub(crate) fn signals(&self, duration: Duration) {
         let end = Instant::now() + duration;
+        let mut count = 0;
         for round in 0_u32.. {
             let delay = ["0", "0.05", "0.3"][round as usize % 3];
             fs::write(self.init_delay.path(), delay).unwrap();
             let storm = round % 2 == 1;
             for signal in [SIGHUP, SIGTTIN, SIGHUP, SIGTTIN, SIGTTOU, SIGTTIN, SIGTTOU, SIGTTOU, SIGHUP] {
                 if Instant::now() >= end {
+                    // To be seen with `--nocapture`.
+                    println!("{count} signals");
                     return;
                 }
+                count += 1;
                 self.service.signal(signal);
                 assert!(!worker_pids(&self.client).is_empty(), "nobody is ready");
                 if !storm {
@@ -96,6 +100,11 @@ impl Restless {
             let processes = self.service.processes("dirty worker");
             (ready.len() == target() && processes.len() == ready.len()).then_some(())
         });
+    }
+
+    /// How many workers were recycled so far.
+    pub(crate) fn recycled_count(&self) -> usize {
+        self.service.log().iter().filter(|line| line.contains("dirty worker: recycled")).count()
     }
 
     /// Brings the service back to two workers, and checks that it holds nothing that it did not hold at first.
