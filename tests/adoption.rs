@@ -26,6 +26,10 @@ fn probe(worker_count: usize, flags: &[&str], environment: &[(&str, &str)]) -> S
     let service = Service::start("probe", &all, environment);
     let client = client(&service);
     service.wait_for("the workers", || are_ready(&client, worker_count));
+    // One that is killed before it has told the master so has failed to start.
+    service.wait_for("the arbiter's word", || {
+        service.log().iter().any(|line| line.contains("Dirty arbiter ready")).then_some(())
+    });
     service
 }
 

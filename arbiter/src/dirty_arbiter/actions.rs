@@ -1,5 +1,7 @@
 //! What the dirty arbiter does for its two pools.
 
+use std::path::Path;
+
 use gunmetal_supervise::{
     Action, Departure, Event, ExitStatus, Signal, StartupFailure, StopMode, WorkerId, WorkerState,
 };
@@ -194,7 +196,8 @@ impl DirtyArbiter<'_> {
     /// What keeps workers alive when this process dies; `None` without a master.
     fn service(&self) -> Option<Service> {
         let (run_dir, socket) = (self.run_dir.clone(), self.socket.file().clone());
-        self.parent.as_ref().map(|master| Service { master: master.pid(), run_dir, socket })
+        let pid_file = self.socket.pid_file().map(Path::to_owned);
+        self.parent.as_ref().map(|master| Service { master: master.pid(), run_dir, socket, pid_file })
     }
 
     /// A router that is not up is told everything when it is.

@@ -43,6 +43,11 @@ impl DirtySocket {
         self.file.remove();
     }
 
+    /// Where the pid file is, if there is one.
+    pub(super) fn pid_file(&self) -> Option<&Path> {
+        self.pid_file.as_ref().map(PidFile::path)
+    }
+
     /// Removes the pid file: last, since what is still there then is taken for the next service's.
     pub(crate) fn remove_pid_file(&self) {
         self.pid_file.iter().for_each(PidFile::remove);

@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use gunmetal_dirty::worker::{Fate, Lifeline, Station};
-use gunmetal_supervise::{Ancestors, Parent, Pid};
+use gunmetal_supervise::{Ancestors, Parent, Pid, PidFile};
 
 use crate::listener::SocketFile;
 
@@ -22,6 +22,7 @@ pub(super) struct Service {
     pub(super) master: Pid,
     pub(super) run_dir: PathBuf,
     pub(super) socket: SocketFile,
+    pub(super) pid_file: Option<PathBuf>,
 }
 
 impl Service {
@@ -40,12 +41,24 @@ impl Service {
                 Err(error) => {
                     tracing::warn!(error = crate::report::chain(&error), "dirty worker is alone and ends");
                     // So are the others: whoever comes first clears up.
-                    self.socket.remove();
-                    let _ = fs::remove_dir_all(&self.run_dir);
+                    self.clear_up();
                     Fate::End
                 }
             }
         };
         Ok(Lifeline { parent, at: Box::new(at) })
+    }
+
+    /// Removes what the service has in the file system, unless the next one is there and has done so.
+    fn clear_up(&self) {
+        let _ = fs::remove_dir_all(&self.run_dir);
+        match self.pid_file.as_ref().map(PidFile::keep) {
+            Some(Ok(file)) => {
+                self.socket.remove();
+                file.remove();
+            }
+            Some(Err(_)) => {}
+            None => self.socket.remove(),
+        }
     }
 }
