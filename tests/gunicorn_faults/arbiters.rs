@@ -7,9 +7,9 @@ use gunmetal::client::{CallError, ClientConfig};
 use gunmetal::{Value, args, value};
 
 use crate::callers::Callers;
-use crate::raw::Raw;
 use crate::support::Service;
 use crate::support::probe::{APP, client, probe, wait_until_running, worker_pids};
+use crate::support::raw::Raw;
 
 /// gunicorn's workers live on as orphans that hold the listening socket, and new clients wait for ever. Ours: nothing is left
 /// running, whoever was connected is told, and the next one on the same path serves at once.

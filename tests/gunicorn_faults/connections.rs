@@ -10,9 +10,9 @@ use gunmetal::{Bytes, Value, args, value};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
-use crate::raw::{Raw, frame_of, request};
 use crate::support::Service;
 use crate::support::probe::{APP, client, probe, wait_until_running};
+use crate::support::raw::{Raw, frame_of, request};
 use crate::support::traces::Traces;
 
 /// gunicorn refuses 42 % of 200 and 56 % of 500. Ours: none, even if nobody can accept for a while.

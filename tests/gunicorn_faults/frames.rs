@@ -8,9 +8,9 @@ use gunmetal::client::CallError;
 use gunmetal::protocol::{ErrorPayload, ErrorType, MessageType};
 use gunmetal::{Bytes, Value, args, value};
 
-use crate::raw::{Raw, frame, frame_of, header, request};
 use crate::support::Service;
 use crate::support::probe::{APP, client, probe, worker_pids};
+use crate::support::raw::{Raw, frame, frame_of, header, request};
 use crate::support::traces::Traces;
 
 /// gunicorn closes without a word. Ours: an ERROR that says why, then the end of the connection.

@@ -40,7 +40,6 @@ mod callers;
 mod connections;
 mod frames;
 mod kinds;
-mod raw;
 mod readers;
 mod signals;
 mod starting;

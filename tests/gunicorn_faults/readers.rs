@@ -4,8 +4,8 @@ use std::thread;
 
 use gunmetal::{Bytes, args, value};
 
-use crate::raw::Raw;
 use crate::support::probe::{APP, client, probe, wait_until_running};
+use crate::support::raw::Raw;
 use crate::support::traces::Traces;
 
 /// With gunicorn every other caller of that worker waits as long as the reader does. Ours: only that stream waits.

@@ -12,10 +12,10 @@ use gunmetal::protocol::{ErrorType, MessageType};
 use gunmetal::{Value, args, value};
 
 use crate::callers::Callers;
-use crate::raw::Raw;
 use crate::starting::slow_starter;
 use crate::support::Service;
 use crate::support::probe::{APP, client, probe, wait_until_running, worker_pids};
+use crate::support::raw::Raw;
 use crate::support::traces::Traces;
 
 const LIMITED: &str = "bench_app:LimitedApp";

@@ -3,9 +3,9 @@
 use gunmetal::protocol::{ErrorType, MessageType};
 use gunmetal::{Value, value};
 
-use crate::raw::{Raw, frame_of};
 use crate::support::Service;
 use crate::support::probe::probe;
+use crate::support::raw::{Raw, frame_of};
 
 const PUT: i64 = 1;
 const GET: i64 = 2;
@@ -17,17 +17,17 @@ const TABLES: i64 = 9;
 fn a_missing_key_with_a_default() {
     let service = probe(1, &[]);
     let mut raw = Raw::connect(&service);
-    raw.ask(PUT, value!({"table": "there", "key": "other", "value": 1}));
+    ask(&mut raw, PUT, value!({"table": "there", "key": "other", "value": 1}));
     raw.result(1);
     for table in ["there", "missing"] {
-        raw.ask(GET, value!({"table": table, "key": "k"}));
+        ask(&mut raw, GET, value!({"table": table, "key": "k"}));
         let error = raw.error(1);
         assert_eq!(error.error_type, ErrorType::from("StashKeyNotFoundError"), "{error:?}");
         assert_eq!(&*error.message, &*format!("Key not found in {table}: k"));
         assert_eq!(error.details.get("table_name"), Some(&value!(table)));
         assert_eq!(error.details.get("key"), Some(&value!("k")));
     }
-    raw.ask(INFO, value!({"table": "missing"}));
+    ask(&mut raw, INFO, value!({"table": "missing"}));
     let error = raw.error(1);
     assert_eq!(error.error_type, ErrorType::from("StashTableNotFoundError"), "{error:?}");
     assert_eq!(&*error.message, "Stash table not found: missing");
@@ -42,15 +42,15 @@ fn declared_stashes() {
     let declared = value!(["declared_one", "declared_two"]);
     let mut raw = Raw::connect(&service);
     // Before any worker could have asked for them.
-    raw.ask(TABLES, value!({"table": ""}));
+    ask(&mut raw, TABLES, value!({"table": ""}));
     assert_eq!(raw.result(1), declared);
-    raw.ask(INFO, value!({"table": "declared_two"}));
+    ask(&mut raw, INFO, value!({"table": "declared_two"}));
     assert_eq!(raw.result(1).get("size"), Some(&value!(0)));
 
     service.process("router").signal(libc::SIGKILL);
     assert!(raw.is_cut());
     let mut raw = Raw::connect(&service);
-    raw.ask(TABLES, value!({"table": ""}));
+    ask(&mut raw, TABLES, value!({"table": ""}));
     assert_eq!(raw.result(1), declared);
 }
 
@@ -65,9 +65,9 @@ fn a_stored_dict_with_a_key_error() {
         value!({"error": None, "result": 3, "type": 3, "id": 9}),
     ];
     for value in stored {
-        raw.ask(PUT, value!({"table": "t", "key": "k", "value": (value.clone())}));
+        ask(&mut raw, PUT, value!({"table": "t", "key": "k", "value": (value.clone())}));
         assert_eq!(raw.result(1), value!(true));
-        raw.ask(GET, value!({"table": "t", "key": "k"}));
+        ask(&mut raw, GET, value!({"table": "t", "key": "k"}));
         assert_eq!(raw.result(1), value);
         // As the result of an action, too.
         raw.call(1, "echo", value!([(value.clone())]));
@@ -75,12 +75,10 @@ fn a_stored_dict_with_a_key_error() {
     }
 }
 
-impl Raw {
-    /// Asks the stash for one operation.
-    fn ask(&mut self, op: i64, mut fields: Value) {
-        if let Value::Dict(fields) = &mut fields {
-            fields.insert("op", op);
-        }
-        self.send(&frame_of(MessageType::Stash, 1, &fields));
+/// Asks the stash for one operation.
+fn ask(raw: &mut Raw, op: i64, mut fields: Value) {
+    if let Value::Dict(fields) = &mut fields {
+        fields.insert("op", op);
     }
+    raw.send(&frame_of(MessageType::Stash, 1, &fields));
 }

@@ -8,9 +8,9 @@ use gunmetal::protocol::ErrorType;
 use gunmetal::{Value, args, value};
 
 use crate::callers::Callers;
-use crate::raw::Raw;
 use crate::support;
 use crate::support::probe::{APP, client, probe, wait_until_running, worker_pids};
+use crate::support::raw::Raw;
 use crate::support::traces::Traces;
 
 /// gunicorn never answers two in five of them. Ours: the next lane takes them.

@@ -4,6 +4,7 @@
 
 pub mod probe;
 pub mod python;
+pub mod raw;
 pub mod traces;
 
 use std::fs;

@@ -9,47 +9,47 @@ use gunmetal::protocol::{
 };
 use gunmetal::{Bytes, Value, value};
 
-use crate::support::probe::APP;
-use crate::support::{PATIENCE, Service};
+use super::probe::APP;
+use super::{PATIENCE, Service};
 
 /// A connection to the dirty arbiter. Whoever waits for an answer on it in vain fails the test.
-pub(crate) struct Raw {
+pub struct Raw {
     socket: UnixStream,
     frames: FrameReader<UnixStream>,
 }
 
 /// A frame that came back.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) message_type: MessageType,
-    pub(crate) id: u64,
+pub struct Answer {
+    pub message_type: MessageType,
+    pub id: u64,
     /// `None` if the frame has no payload.
-    pub(crate) payload: Option<Value>,
+    pub payload: Option<Value>,
 }
 
 impl Raw {
-    pub(crate) fn connect(service: &Service) -> Raw {
+    pub fn connect(service: &Service) -> Raw {
         Raw::of(UnixStream::connect(service.socket()).unwrap())
     }
 
-    pub(crate) fn of(socket: UnixStream) -> Raw {
+    pub fn of(socket: UnixStream) -> Raw {
         socket.set_nonblocking(false).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         Raw { frames: FrameReader::new(socket.try_clone().unwrap()), socket }
     }
 
-    pub(crate) fn send(&mut self, bytes: &[u8]) {
+    pub fn send(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).unwrap();
     }
 
     /// Calls an action of the probe without waiting.
-    pub(crate) fn call(&mut self, id: u64, action: &str, args: Value) {
+    pub fn call(&mut self, id: u64, action: &str, args: Value) {
         self.send(&request(id, action, args));
     }
 
     /// The next frame; `None` if the arbiter has closed the connection.
-    pub(crate) fn receive(&mut self) -> Option<Answer> {
+    pub fn receive(&mut self) -> Option<Answer> {
         let frame = self.frames.next_frame().unwrap()?;
         let (header, payload) = (frame.header, frame.payload);
         let payload = (!payload.is_empty()).then(|| from_bytes(payload).unwrap());
@@ -57,28 +57,28 @@ impl Raw {
     }
 
     /// The result in the next frame, which answers request `id`.
-    pub(crate) fn result(&mut self, id: u64) -> Value {
+    pub fn result(&mut self, id: u64) -> Value {
         let answer = self.receive().expect("the connection is closed");
         assert_eq!((answer.message_type, answer.id), (MessageType::Response, id), "{answer:?}");
         answer.payload.unwrap().get("result").unwrap().clone()
     }
 
     /// The error in the next frame, which answers request `id`.
-    pub(crate) fn error(&mut self, id: u64) -> ErrorPayload {
+    pub fn error(&mut self, id: u64) -> ErrorPayload {
         let answer = self.receive().expect("the connection is closed");
         assert_eq!((answer.message_type, answer.id), (MessageType::Error, id), "{answer:?}");
         answer.error()
     }
 
     /// Whether something has come back that [`receive`](Self::receive) has not taken yet.
-    pub(crate) fn has_answer(&self) -> bool {
+    pub fn has_answer(&self) -> bool {
         use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
         let mut sockets = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
         poll(&mut sockets, PollTimeout::ZERO).unwrap() > 0
     }
 
     /// Waits for the end of the connection, which no answer comes before.
-    pub(crate) fn is_cut(mut self) -> bool {
+    pub fn is_cut(mut self) -> bool {
         match self.frames.next_frame() {
             Ok(frame) => frame.is_none(),
             // Something that it had been sent was never read.
@@ -88,20 +88,20 @@ impl Raw {
     }
 
     /// Waits until the arbiter has read everything sent so far, which no other answer of a busy one tells.
-    pub(crate) fn is_heard(&mut self) {
+    pub fn is_heard(&mut self) {
         self.send(&header(MessageType::Status as u8, HEARD, 0));
         self.result(HEARD);
     }
 }
 
 impl Answer {
-    pub(crate) fn error(&self) -> ErrorPayload {
+    pub fn error(&self) -> ErrorPayload {
         ErrorPayload::decode(encoded(self.payload.as_ref().unwrap())).unwrap()
     }
 }
 
 /// A header with these fields, allowed or not.
-pub(crate) fn header(message_type: u8, id: u64, payload_len: u32) -> Vec<u8> {
+pub fn header(message_type: u8, id: u64, payload_len: u32) -> Vec<u8> {
     let mut bytes = b"GD\x01".to_vec();
     bytes.push(message_type);
     bytes.extend(payload_len.to_be_bytes());
@@ -110,19 +110,19 @@ pub(crate) fn header(message_type: u8, id: u64, payload_len: u32) -> Vec<u8> {
 }
 
 /// A whole frame.
-pub(crate) fn frame(message_type: u8, id: u64, payload: &[u8]) -> Vec<u8> {
+pub fn frame(message_type: u8, id: u64, payload: &[u8]) -> Vec<u8> {
     let mut bytes = header(message_type, id, u32::try_from(payload.len()).unwrap());
     bytes.extend_from_slice(payload);
     bytes
 }
 
 /// A whole frame with a dictionary in it.
-pub(crate) fn frame_of(message_type: MessageType, id: u64, payload: &Value) -> Vec<u8> {
+pub fn frame_of(message_type: MessageType, id: u64, payload: &Value) -> Vec<u8> {
     frame(message_type as u8, id, &encoded(payload))
 }
 
 /// A call of an action of the probe.
-pub(crate) fn request(id: u64, action: &str, args: Value) -> Vec<u8> {
+pub fn request(id: u64, action: &str, args: Value) -> Vec<u8> {
     let payload = value!({"app_path": APP, "action": action, "args": args, "kwargs": {}});
     frame_of(MessageType::Request, id, &payload)
 }
