@@ -1,5 +1,6 @@
 //! A pool with its processes: what happens to the processes is told to the pool, what the pool decides is done to them.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,6 +24,10 @@ pub(crate) struct Crew {
     pool: Pool,
     members: BTreeMap<WorkerId, Member>,
     heartbeats: Heartbeats,
+    /// What [`next_deadline`](Self::next_deadline) said last.
+    asleep_until: Cell<Option<Instant>>,
+    /// Silence counts from here on: this process had not run for a while, and so may not have those.
+    excused: Option<Instant>,
     spawn_count: u64,
 }
 
@@ -84,7 +89,7 @@ pub(crate) struct Pulse {
 impl Crew {
     pub(crate) fn new(config: PoolConfig, heartbeats: Heartbeats) -> Self {
         let pool = Pool::new(PoolConfig { jitter_seed: seed(), ..config });
-        Self { pool, members: BTreeMap::new(), heartbeats, spawn_count: 0 }
+        Self::of(pool, BTreeMap::new(), heartbeats, 0)
     }
 
     /// A crew that takes over the processes of one whose parent died; see [`Pool::adopting`].
@@ -97,7 +102,11 @@ impl Crew {
         let config = PoolConfig { jitter_seed: seed(), ..config };
         let pool = Pool::adopting(config, past, adopted.iter().map(|(worker, _)| *worker));
         let spawn_count = adopted.iter().map(|(_, member)| member.age).max().unwrap_or(0);
-        Self { pool, members: adopted.into_iter().collect(), heartbeats, spawn_count }
+        Self::of(pool, adopted.into_iter().collect(), heartbeats, spawn_count)
+    }
+
+    fn of(pool: Pool, members: BTreeMap<WorkerId, Member>, heartbeats: Heartbeats, spawn_count: u64) -> Self {
+        Self { pool, members, heartbeats, asleep_until: Cell::new(None), excused: None, spawn_count }
     }
 
     pub(crate) fn pool(&self) -> &Pool {
@@ -202,11 +211,17 @@ impl Crew {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let now = Instant::now();
         let silences = self.members.values().filter_map(|member| Some(now + self.patience(member)?));
-        self.pool.next_deadline().into_iter().chain(silences).min()
+        let deadline = self.pool.next_deadline().into_iter().chain(silences).min();
+        self.asleep_until.set(deadline);
+        deadline
     }
 
     /// Tells the pool that time has passed, and who is silent.
     pub(crate) fn tick(&mut self) {
+        let now = Instant::now();
+        if self.asleep_until.take().is_some_and(|until| now.saturating_duration_since(until) > OVERSLEPT) {
+            self.excused = Some(now);
+        }
         let silent = |(worker, member): (&WorkerId, &Member)| {
             self.patience(member).is_some_and(|patience| patience.is_zero()).then_some(*worker)
         };
@@ -269,6 +284,11 @@ impl Crew {
         }
     }
 
+    fn remaining(&self, pulse: &Pulse, timeout: Duration) -> Duration {
+        let age = pulse.heartbeat.age().unwrap_or_default();
+        timeout.saturating_sub(self.excused.map_or(age, |excused| age.min(excused.elapsed())))
+    }
+
     /// How much longer the process may be silent; `None` for ever.
     fn patience(&self, member: &Member) -> Option<Duration> {
         let pulse = member.heartbeat.as_ref()?;
@@ -278,11 +298,11 @@ impl Crew {
             Heartbeats::OnceBegun(timeout) => {
                 let begun = pulse.heartbeat.last_touch().is_ok_and(|touch| touch > pulse.before);
                 // Looked at again by then: the first touch wakes nobody.
-                return Some(if begun { remaining(pulse, timeout) } else { timeout });
+                return Some(if begun { self.remaining(pulse, timeout) } else { timeout });
             }
         };
         // A worker that still starts is the boot timeout's.
-        if member.readiness.is_some() { Some(timeout) } else { Some(remaining(pulse, timeout)) }
+        if member.readiness.is_some() { Some(timeout) } else { Some(self.remaining(pulse, timeout)) }
     }
 }
 
@@ -342,9 +362,9 @@ impl Pulse {
     }
 }
 
-fn remaining(pulse: &Pulse, timeout: Duration) -> Duration {
-    timeout.saturating_sub(pulse.heartbeat.age().unwrap_or_default())
-}
+/// Who wakes up so much later than it wanted to was stopped, or the whole machine was: heartbeats that are old then say
+/// nothing about who should have beaten.
+const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// A number from the kernel: anything else would be the same in every process of the service.
 pub(crate) fn seed() -> u64 {

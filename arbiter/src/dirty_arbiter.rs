@@ -167,6 +167,8 @@ impl<'a> DirtyArbiter<'a> {
             restarts: RestartPolicy { max_delay: LONGEST_ROUTER_DELAY, ..restarts() },
             ..PoolConfig::default()
         };
+        let router_heartbeats =
+            router_process::silence(config).map_or(Heartbeats::Ignored, Heartbeats::Expected);
         let mut crew = Crew::adopting(workers, heartbeats, legacy.past, legacy.adopted);
         crew.keep_slots(0..config.allocation.limited_slots());
         Self {
@@ -177,7 +179,7 @@ impl<'a> DirtyArbiter<'a> {
             parent,
             ready,
             workers: crew,
-            router: Crew::new(router, Heartbeats::Ignored),
+            router: Crew::new(router, router_heartbeats),
             link: Link::Down,
             availability: Availability::default(),
             recycling: Recycling::new(config),

@@ -22,6 +22,7 @@ use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
+use gunmetal_supervise::Heartbeat;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, LocalOptions};
 
@@ -45,6 +46,8 @@ pub(crate) struct RouterConfig {
     pub(crate) stash_limit: Option<u64>,
     /// Opens the log file anew.
     pub(crate) reopen_logs: fn(),
+    /// What shows the dirty arbiter that the router is alive, and how often.
+    pub(crate) heartbeat: Option<(Heartbeat, Duration)>,
     /// How long a client that asks for STATUS waits for the dirty arbiter to say what it knows.
     pub(crate) parent_patience: Duration,
     /// What STATUS calls this server: name and version.
@@ -64,6 +67,7 @@ impl RouterConfig {
             max_wait: Duration::from_micros(200),
             stash_limit: None,
             reopen_logs: || {},
+            heartbeat: None,
             parent_patience: Duration::from_millis(250),
             server: concat!("gunmetal ", env!("CARGO_PKG_VERSION")).to_owned(),
         }

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::os::unix::net::UnixListener;
+use std::time::Duration;
 
 use gunmetal_supervise::{ChildSetup, Signal, Signals, keep_large_buffers, spawn_child};
 
 use super::router_link::RouterLink;
-use crate::crew::Member;
+use crate::crew::{Member, Pulse};
 use crate::router::{self, RouterConfig};
 use crate::{DirtyConfig, report};
 
@@ -20,10 +21,16 @@ pub(super) fn spawn(
     let mut theirs = Some(theirs);
     let listener = listener.try_clone()?;
     let mut listener = Some(listener);
+    // Both processes have a copy; the fork decides who uses which.
+    let mut pulse = silence(config).map(|_| Pulse::new()).transpose()?;
     let child = spawn_child(|newborn| {
         let (Some(link), Some(listener)) = (theirs.take(), listener.take()) else { return 1 };
-        let setup =
+        let heartbeat = pulse.take().map(|pulse| pulse.heartbeat);
+        let mut setup =
             ChildSetup::new("gunmetal: router").keep(&link).keep(&listener).death_signal(Signal::SIGKILL);
+        if let Some(heartbeat) = &heartbeat {
+            setup = setup.keep(heartbeat);
+        }
         if let Err(error) = newborn.become_child(setup) {
             tracing::error!(error = report::chain(&error), "router cannot be set up");
             return 1;
@@ -41,6 +48,7 @@ pub(super) fn spawn(
             dirty_timeout: config.timeout,
             stash_limit: config.stash_limit,
             reopen_logs: config.reopen_logs,
+            heartbeat: heartbeat.zip(silence(config).map(|silence| silence / 4)),
             ..RouterConfig::new(listener, link)
         };
         match router::run(config) {
@@ -53,8 +61,18 @@ pub(super) fn spawn(
     })
     .map_err(io::Error::other)?;
     drop((theirs, listener));
-    Ok((Member::new(child, age, None, None), link))
+    Ok((Member::new(child, age, None, pulse), link))
 }
+
+/// The silence after which a router is taken for dead; none where workers may take for ever, too.
+pub(super) fn silence(config: &DirtyConfig) -> Option<Duration> {
+    Some(config.timeout?.clamp(LEAST_SILENCE, LONGEST_SILENCE))
+}
+
+/// It has much to do at times, and the stash to lose.
+const LEAST_SILENCE: Duration = Duration::from_secs(10);
+/// Nobody is served meanwhile.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
 /// What is sent to the whole process group, by a terminal or by systemd, is not for the router: it has calls to finish and
 /// leaves when its parent says so, or is gone.

@@ -27,9 +27,10 @@ use std::future::Future;
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gunmetal_stash::Stash;
+use gunmetal_supervise::Heartbeat;
 use tokio::sync::Notify;
 
 use super::dispatcher::{Dispatcher, Limits};
@@ -91,6 +92,9 @@ pub(super) async fn serve(config: RouterConfig) -> Result<(), RouterError> {
     });
     shared.spawn(timer::run(shared.clone()));
     shared.spawn(linger::run(shared.clone()));
+    if let Some((heartbeat, interval)) = config.heartbeat {
+        shared.spawn(beat(heartbeat, interval));
+    }
     shared.spawn(stash_service::sweep(shared.clone()));
     shared.spawn(parent::run(shared.clone(), parent_input));
     shared.spawn(accept::run(shared.clone(), listener));
@@ -179,6 +183,15 @@ impl Shared {
     }
 }
 
+/// Shows that this thread gets round to things.
+async fn beat(heartbeat: Heartbeat, interval: Duration) {
+    loop {
+        // A router that cannot touch its heartbeat is replaced for it.
+        let _ = heartbeat.touch();
+        tokio::time::sleep(interval).await;
+    }
+}
+
 struct PanicGuard(Rc<Shared>);
 
 impl Drop for PanicGuard {
@@ -208,4 +221,4 @@ const PASS_ON_LEN: usize = 256 << 10;
 const SPARE_COUNT: usize = 8;
 
 /// How long a client may take to read the last answers of a router that drains.
-const LAST_WRITES: std::time::Duration = std::time::Duration::from_secs(5);
+const LAST_WRITES: Duration = Duration::from_secs(5);
