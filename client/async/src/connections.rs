@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gunmetal_client_core::{CallError, ClientConfig, ConnectionEnd, ConnectionStage, Outgoing, Reply};
+use gunmetal_client_core::{
+    CallError, ClientConfig, ConnectionEnd, ConnectionStage, Outgoing, Reply, ScanSupport,
+};
 use gunmetal_protocol::MessageType;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -26,6 +28,8 @@ pub(crate) struct Connections {
     connecting: tokio::sync::Mutex<()>,
     failures: Mutex<Failures>,
     pool: Pool,
+    /// What is known of the arbiter's stash.
+    pub(crate) scan_support: Arc<ScanSupport>,
 }
 
 /// Attempts to connect the shared connection that came to nothing.
@@ -50,7 +54,8 @@ impl Connections {
     pub(crate) fn new(config: ClientConfig) -> Connections {
         let pool = Pool::new(config.max_idle_connections);
         let (peer, failures) = (Mutex::new(Peer::Unknown), Mutex::default());
-        Connections { config, peer, connecting: tokio::sync::Mutex::new(()), failures, pool }
+        let (connecting, scan_support) = (tokio::sync::Mutex::new(()), Arc::default());
+        Connections { config, peer, connecting, failures, pool, scan_support }
     }
 
     /// Makes a call and returns its encoded result.

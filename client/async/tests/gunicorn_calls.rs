@@ -112,15 +112,15 @@ async fn every_failure_keeps_its_class_and_fields() {
 }
 
 #[tokio::test]
-async fn a_worker_that_dies_and_a_caller_that_gives_up_cost_one_call_each() {
+async fn a_caller_that_gives_up_and_a_worker_that_dies_cost_one_call_each() {
     let gunicorn = Gunicorn::start(&["--workers", "2"]);
     let client = client(&gunicorn);
-    let error = client.execute::<Value>(APP, "crash", ()).await.unwrap_err();
-    assert!(matches!(error, CallError::Worker { .. } | CallError::Other { .. }), "{error:?}");
     let call = client.call(APP, "sleep").args((2,)).timeout(Duration::from_millis(50));
     let error = call.execute::<Value>().await.unwrap_err();
     assert!(matches!(error, CallError::Timeout { .. }), "{error:?}");
     assert!(!error.is_retry_safe());
+    let error = client.execute::<Value>(APP, "crash", ()).await.unwrap_err();
+    assert!(matches!(error, CallError::Worker { .. } | CallError::Other { .. }), "{error:?}");
     // gunicorn gives calls to workers that are not ready, and those fail.
     while client.execute::<i64>(APP, "echo", (1,)).await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;

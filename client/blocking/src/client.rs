@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use gunmetal_client_core::{CallError, ClientConfig, ConfigError, ManageReply, Outgoing, Reply, Status};
+use gunmetal_client_core::{
+    CallError, ClientConfig, ConfigError, ManageReply, Outgoing, Reply, ScanSupport, Status,
+};
 use gunmetal_protocol::{Args, Bytes, ManageOp, MessageType};
 use serde::de::DeserializeOwned;
 
@@ -28,13 +30,15 @@ struct Inner {
     config: ClientConfig,
     /// Connections without a call, the one used last at the end.
     idle: Mutex<Vec<Connection>>,
+    scan_support: Arc<ScanSupport>,
 }
 
 impl Client {
     /// A client with these settings.
     #[must_use]
     pub fn new(config: ClientConfig) -> Client {
-        Client { inner: Arc::new(Inner { config, idle: Mutex::new(Vec::new()) }) }
+        let (idle, scan_support) = (Mutex::default(), Arc::default());
+        Client { inner: Arc::new(Inner { config, idle, scan_support }) }
     }
 
     /// A client of the arbiter that listens at `socket_path`.
@@ -126,6 +130,11 @@ impl Client {
     /// As [`Client::status`].
     pub fn manage(&self, op: ManageOp, count: u32) -> Result<ManageReply, CallError> {
         self.ask(&Outgoing::Manage { op, count }, self.inner.config.call_timeout)
+    }
+
+    /// What is known of the arbiter's stash.
+    pub(crate) fn scan_support(&self) -> &Arc<ScanSupport> {
+        &self.inner.scan_support
     }
 
     /// Makes a call and returns its result.

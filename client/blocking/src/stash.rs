@@ -1,6 +1,8 @@
 //! The stash of the service, and its tables.
 
-use gunmetal_client_core::{CallError, Outgoing, StashError, StashKey, StashMessage, StashValue, TableInfo};
+use gunmetal_client_core::{
+    CallError, Outgoing, StashError, StashKey, StashMessage, StashValue, TableInfo, TableScan,
+};
 use gunmetal_protocol::{Bytes, Segments};
 use serde::de::DeserializeOwned;
 
@@ -206,6 +208,16 @@ impl Stash {
     #[must_use]
     pub fn table(&self, name: impl Into<String>) -> Table {
         Table::new(self.clone(), name.into())
+    }
+
+    /// A walk over the keys of a table.
+    pub(crate) fn scan_keys(&self, table: &str) -> TableScan {
+        TableScan::of_keys(table, self.client.scan_support())
+    }
+
+    /// A walk over the entries of a table.
+    pub(crate) fn scan_entries(&self, table: &str) -> TableScan {
+        TableScan::of_entries(table, self.client.scan_support())
     }
 
     fn ask<T: DeserializeOwned + 'static>(&self, message: StashMessage<'_>) -> Result<T, CallError> {

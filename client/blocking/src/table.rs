@@ -1,6 +1,6 @@
 //! One table of the stash, like a map.
 
-use gunmetal_client_core::{CallError, StashError, StashKey, StashValue, TableInfo, TableScan};
+use gunmetal_client_core::{CallError, StashError, StashKey, StashValue, TableInfo};
 use serde::de::DeserializeOwned;
 
 use crate::entries::{Entries, Keys};
@@ -140,13 +140,13 @@ impl Table {
     /// An iterator over keys and values, fetched a part at a time.
     #[must_use]
     pub fn iter<T: DeserializeOwned + 'static>(&self) -> Entries<T> {
-        Entries::new(self.stash.clone(), TableScan::of_entries(&self.name))
+        Entries::new(self.stash.clone(), self.stash.scan_entries(&self.name))
     }
 
     /// An iterator over the keys, fetched a part at a time.
     #[must_use]
     pub fn keys_iter(&self) -> Keys {
-        Keys::new(self.stash.clone(), TableScan::of_keys(&self.name))
+        Keys::new(self.stash.clone(), self.stash.scan_keys(&self.name))
     }
 
     /// Removes all entries.

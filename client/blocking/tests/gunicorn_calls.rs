@@ -104,15 +104,15 @@ fn every_failure_keeps_its_class_and_fields() {
 }
 
 #[test]
-fn a_worker_that_dies_and_a_caller_that_gives_up_cost_one_call_each() {
+fn a_caller_that_gives_up_and_a_worker_that_dies_cost_one_call_each() {
     let gunicorn = Gunicorn::start(&["--workers", "2"]);
     let client = client(&gunicorn);
-    let error = client.execute::<Value>(APP, "crash", ()).unwrap_err();
-    assert!(matches!(error, CallError::Worker { .. } | CallError::Other { .. }), "{error:?}");
     let call = client.call(APP, "sleep").args((2,)).timeout(Duration::from_millis(50));
     let error = call.execute::<Value>().unwrap_err();
     assert!(matches!(error, CallError::Timeout { .. }), "{error:?}");
     assert!(!error.is_retry_safe());
+    let error = client.execute::<Value>(APP, "crash", ()).unwrap_err();
+    assert!(matches!(error, CallError::Worker { .. } | CallError::Other { .. }), "{error:?}");
     // gunicorn gives calls to workers that are not ready, and those fail.
     gunicorn::eventually("a call to succeed", || client.execute::<i64>(APP, "echo", (1,)).ok());
 }

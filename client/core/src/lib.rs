@@ -46,5 +46,7 @@ pub use error::{CallError, ConnectionStage};
 pub use outgoing::Outgoing;
 pub use pending_call::PendingCall;
 pub use reply::{Reply, ReplyError};
-pub use stash::{ScanWindow, StashError, StashKey, StashMessage, StashValue, TableInfo, TableScan};
+pub use stash::{
+    ScanSupport, ScanWindow, StashError, StashKey, StashMessage, StashValue, TableInfo, TableScan,
+};
 pub use status::{ManageReply, Status, WorkerStatus};

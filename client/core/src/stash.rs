@@ -14,5 +14,5 @@ pub(crate) use error::from_payload as error_from_payload;
 pub use key::StashKey;
 pub use message::{ScanWindow, StashMessage};
 pub use table_info::TableInfo;
-pub use table_scan::TableScan;
+pub use table_scan::{ScanSupport, TableScan};
 pub use value::StashValue;

@@ -1,5 +1,7 @@
 //! Reading a table piece by piece.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{mem, vec};
 
 use bytes::Bytes;
@@ -26,6 +28,7 @@ use crate::status::Status;
 /// ```
 #[derive(Debug)]
 pub struct TableScan {
+    support: Arc<ScanSupport>,
     table: String,
     pattern: Option<String>,
     with_values: bool,
@@ -33,6 +36,11 @@ pub struct TableScan {
     /// Entries that have arrived.
     ready: vec::IntoIter<Entry>,
 }
+
+/// Whether the arbiter is known to list tables in parts: learned by the first walk of a client, for all of
+/// them.
+#[derive(Debug, Default)]
+pub struct ScanSupport(AtomicBool);
 
 /// A key, and its encoded value if values are wanted.
 type Entry = (StashKey, Option<Bytes>);
@@ -56,20 +64,22 @@ enum Step {
 impl TableScan {
     /// A walk over the keys of a table.
     #[must_use]
-    pub fn of_keys(table: &str) -> TableScan {
+    pub fn of_keys(table: &str, support: &Arc<ScanSupport>) -> TableScan {
+        let is_known = support.0.load(Ordering::Relaxed);
         TableScan {
+            support: Arc::clone(support),
             table: table.to_owned(),
             pattern: None,
             with_values: false,
-            step: Step::AskPeer,
+            step: if is_known { Step::Scan(0) } else { Step::AskPeer },
             ready: Vec::new().into_iter(),
         }
     }
 
     /// A walk over the keys and values of a table.
     #[must_use]
-    pub fn of_entries(table: &str) -> TableScan {
-        TableScan { with_values: true, ..TableScan::of_keys(table) }
+    pub fn of_entries(table: &str, support: &Arc<ScanSupport>) -> TableScan {
+        TableScan { with_values: true, ..TableScan::of_keys(table, support) }
     }
 
     /// Restricts the walk to the keys that match `pattern`. To be called before it begins.
@@ -129,6 +139,12 @@ impl TableScan {
         let result = match (&step, result) {
             // Removed since the keys were listed.
             (Step::GetEach { .. }, Err(CallError::Stash(StashError::KeyNotFound { .. }))) => None,
+            // Another arbiter than the one that was asked.
+            (Step::Scan(0), Err(CallError::Unsupported { .. })) => {
+                self.support.0.store(false, Ordering::Relaxed);
+                self.step = Step::ListKeys;
+                return Ok(());
+            }
             (_, result) => Some(result?),
         };
         let failed = |scan: &TableScan, source| CallError::Decode {
@@ -138,7 +154,9 @@ impl TableScan {
         self.step = match (step, result) {
             (Step::AskPeer, Some(status)) => {
                 let status: Status = from_bytes(status).map_err(|source| failed(self, source))?;
-                if status.has_extension(Status::STASH_SCAN) { Step::Scan(0) } else { Step::ListKeys }
+                let is_known = status.has_extension(Status::STASH_SCAN);
+                self.support.0.store(is_known, Ordering::Relaxed);
+                if is_known { Step::Scan(0) } else { Step::ListKeys }
             }
             (Step::Scan(_), Some(part)) => {
                 let (cursor, entries) =

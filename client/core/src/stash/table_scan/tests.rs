@@ -25,7 +25,7 @@ fn entries(scan: &mut TableScan) -> Vec<(StashKey, Option<i64>)> {
 
 #[test]
 fn a_table_is_read_part_by_part_where_the_arbiter_can() {
-    let mut scan = TableScan::of_entries("t");
+    let mut scan = TableScan::of_entries("t", &Arc::default());
     scan.set_pattern("user:*");
     assert_eq!(asked(&scan), Some((MessageType::Status, Value::None)));
     scan.accept(encoded(&value!({"extensions": ["cancel", "stash-scan"]}))).unwrap();
@@ -41,7 +41,7 @@ fn a_table_is_read_part_by_part_where_the_arbiter_can() {
 
 #[test]
 fn an_arbiter_without_scans_is_asked_for_the_keys_and_then_each_value() {
-    let mut scan = TableScan::of_entries("t");
+    let mut scan = TableScan::of_entries("t", &Arc::default());
     scan.accept(encoded(&value!({"arbiter_pid": 7}))).unwrap();
     assert_eq!(asked(&scan), Some((MessageType::Stash, value!({"op": 4, "table": "t"}))));
     scan.accept(encoded(&value!(["a", 2, null]))).unwrap();
@@ -59,25 +59,40 @@ fn an_arbiter_without_scans_is_asked_for_the_keys_and_then_each_value() {
 
 #[test]
 fn keys_alone_need_no_values() {
-    let mut scan = TableScan::of_keys("t");
+    let mut scan = TableScan::of_keys("t", &Arc::default());
     scan.accept(encoded(&value!({}))).unwrap();
     scan.accept(encoded(&value!([true, "b"]))).unwrap();
     assert_eq!(entries(&mut scan), [(true.into(), None), ("b".into(), None)]);
     assert_eq!(asked(&scan), None);
 
-    let mut scan = TableScan::of_keys("t");
+    let mut scan = TableScan::of_keys("t", &Arc::default());
     scan.accept(encoded(&value!({"extensions": ["stash-scan"]}))).unwrap();
     scan.accept(encoded(&value!({"cursor": 0, "items": ["b", [1, 2]]}))).unwrap_err();
     assert_eq!(asked(&scan), None);
 }
 
 #[test]
+fn one_walk_learns_for_all_what_the_arbiter_can() {
+    let support = Arc::default();
+    let mut first = TableScan::of_keys("t", &support);
+    first.accept(encoded(&value!({"extensions": ["stash-scan"]}))).unwrap();
+    let mut second = TableScan::of_keys("t", &support);
+    assert!(matches!(second.step, Step::Scan(0)));
+    // Its successor can not.
+    second.accept(Err(CallError::Unsupported { operation: "scan".into() })).unwrap();
+    assert_eq!(asked(&second), Some((MessageType::Stash, value!({"op": 4, "table": "t"}))));
+    second.accept(encoded(&value!(["a"]))).unwrap();
+    assert_eq!(entries(&mut second), [("a".into(), None)]);
+    assert!(matches!(TableScan::of_keys("t", &support).step, Step::AskPeer));
+}
+
+#[test]
 fn after_an_error_the_walk_is_over() {
-    let mut scan = TableScan::of_keys("t");
+    let mut scan = TableScan::of_keys("t", &Arc::default());
     scan.accept(Err(CallError::Unsupported { operation: "status".into() })).unwrap_err();
     assert_eq!(asked(&scan), None);
     for broken in [value!(1), value!({"cursor": 1}), value!({"cursor": 1, "items": [["a"]]})] {
-        let mut scan = TableScan::of_entries("t");
+        let mut scan = TableScan::of_entries("t", &Arc::default());
         scan.accept(encoded(&value!({"extensions": ["stash-scan"]}))).unwrap();
         let error = scan.accept(encoded(&broken)).unwrap_err();
         assert!(matches!(error, CallError::Decode { .. }), "{error:?}");
