@@ -39,15 +39,13 @@ pub enum Stored<'a> {
 }
 
 impl Entry {
-    pub(crate) const EMPTY_LEN: usize = 0;
-
     pub(crate) fn vacant() -> Entry {
         Entry::Small(Box::default())
     }
 
     #[inline]
     pub(crate) fn is_vacant(&self) -> bool {
-        matches!(self, Entry::Small(bytes) if bytes.len() == Self::EMPTY_LEN)
+        matches!(self, Entry::Small(bytes) if bytes.is_empty())
     }
 
     pub(crate) fn new(key: &Key<'_>, value: NewValue<'_>) -> Entry {

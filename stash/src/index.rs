@@ -98,10 +98,7 @@ impl Index {
 
 #[inline]
 fn first_bits(hash: u32, count: u32) -> usize {
-    // The piece's number has at most 20 bits.
-    #[expect(clippy::cast_possible_truncation, reason = "fewer than 32 bits are left")]
-    let bits = ((u64::from(hash) << count) >> 32) as usize;
-    bits
+    ((u64::from(hash) << count) >> 32) as usize
 }
 
 /// The hash tables look at the first seven and the last bits of 64.
