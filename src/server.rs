@@ -13,7 +13,7 @@ use gunmetal_arbiter::{
 use gunmetal_dirty::{AppRegistry, DirtyApp};
 
 use crate::http::{self, HttpClosure, HttpOutcome, HttpWorker};
-use crate::settings::{Flags, FlagsError, Key, Layer, Origin, Raw, SettingsError};
+use crate::settings::{Flags, FlagsError, Key, Layer, Origin, Raw, SettingsError, unknown_variables};
 use crate::{LogLevel, Settings, logging};
 
 /// A service: its dirty apps, its HTTP workers, and the defaults of its settings.
@@ -206,6 +206,8 @@ impl Server {
             })?;
         }
         logging::init(settings.loglevel);
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        unknown_variables(names).iter().for_each(|remark| tracing::warn!("{remark}"));
 
         let dirty = dirty_config(&settings, self.registry, self.hooks, flags.dirty_socket);
         if flags.dirty_only {

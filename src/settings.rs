@@ -18,6 +18,7 @@ use gunmetal_arbiter::{AppSpec, BindAddress};
 
 use crate::log_level::LogLevel;
 
+pub(crate) use environment::unknown as unknown_variables;
 pub(crate) use error::SettingsError;
 pub(crate) use flags::{Flags, FlagsError};
 pub(crate) use key::Key;

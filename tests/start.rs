@@ -48,6 +48,18 @@ fn settings_that_are_wrong_stop_the_start() {
     assert_eq!(code, Some(2));
 }
 
+#[test]
+fn a_variable_of_no_setting_is_warned_of() {
+    let flags = ["--dirty-only", "--dirty-socket", "dirty.sock"];
+    let service =
+        Service::start("small", &flags, &[("GUNMETAL_WORKRES", "2"), ("GUNMETAL_PYTHON", "python3")]);
+    let warning = service.wait_for("the warning", || {
+        service.log().into_iter().find(|line| line.contains("[WARNING] environment variable "))
+    });
+    assert!(warning.contains("GUNMETAL_WORKRES is no setting"), "{warning}");
+    assert!(warning.ends_with("(did you mean GUNMETAL_WORKERS?)"), "{warning}");
+}
+
 /// Runs a service that must end by itself: its exit code and its last words.
 fn fails_to_start(flags: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut service = Service::start("small", flags, environment);
