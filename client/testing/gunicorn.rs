@@ -7,13 +7,14 @@
 #[path = "../../tests/support/python.rs"]
 mod python;
 
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use gunmetal_protocol::{Bytes, Value, value};
+use gunmetal_protocol::{Args, Bytes, FrameReader, MessageType, Segments, Value, encode_request, value};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -33,7 +34,7 @@ pub struct Gunicorn {
 }
 
 impl Gunicorn {
-    /// Starts it with `flags` of `arbiter.py`, hosting the two apps, and waits until it listens.
+    /// Starts it with `flags` of `arbiter.py`, hosting the two apps, and waits until its workers serve.
     pub fn start(flags: &[&str]) -> Gunicorn {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("dirty.sock");
@@ -41,17 +42,24 @@ impl Gunicorn {
         command.args(["--app", APP, "--app", ODD]);
         command.env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("../testing"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
-        if std::env::var_os("GUNMETAL_TEST_LOG").is_none() {
-            command.stderr(Stdio::null());
-        }
+        command.stderr(Stdio::null());
         let mut gunicorn = Gunicorn { process: command.spawn().unwrap(), directory };
-        let give_up = Instant::now() + PATIENCE;
-        while UnixStream::connect(gunicorn.socket()).is_err() {
+        // It gives calls in turn to all its workers, ready or not, and those of the others fail.
+        eventually("gunicorn's workers", || {
             assert_eq!(gunicorn.process.try_wait().unwrap(), None, "gunicorn's arbiter has ended");
-            assert!(Instant::now() < give_up, "gunicorn's arbiter does not listen");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+            (0..4).all(|_| gunicorn.serves().is_some()).then_some(())
+        });
         gunicorn
+    }
+
+    /// Makes a call.
+    fn serves(&self) -> Option<()> {
+        let mut socket = UnixStream::connect(self.socket()).ok()?;
+        let mut request = Segments::new();
+        encode_request(1, APP, "noop", &Args::new(), &mut request).unwrap();
+        socket.write_all(&request.into_contiguous()).ok()?;
+        let frame = FrameReader::new(socket).next_frame().ok()??;
+        (frame.header.message_type == MessageType::Response).then_some(())
     }
 
     pub fn socket(&self) -> PathBuf {
