@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod chaos;
 mod churn;
 mod gunicorn_clients;
 mod our_clients;

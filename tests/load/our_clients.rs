@@ -18,10 +18,10 @@ use crate::unrest::Restless;
 
 /// What the callers met.
 #[derive(Default)]
-struct Tally {
+pub(crate) struct Tally {
     stop: AtomicBool,
-    calls: AtomicU64,
-    errors: Mutex<BTreeMap<String, u64>>,
+    pub(crate) calls: AtomicU64,
+    pub(crate) errors: Mutex<BTreeMap<String, u64>>,
 }
 
 /// 64 calls in flight on one connection, eight streams beside them, and blocking callers.
@@ -64,7 +64,7 @@ fn killed_workers_cost_ours_only_the_calls_that_they_had() {
 }
 
 /// Calls while `unrest` goes on.
-fn under_load(service: &Service, unrest: impl FnOnce()) -> Arc<Tally> {
+pub(crate) fn under_load(service: &Service, unrest: impl FnOnce()) -> Arc<Tally> {
     let tally = Arc::new(Tally::default());
     let socket = service.socket();
     let threads: Vec<_> = (0..4)
@@ -144,20 +144,26 @@ async fn keep_in_stash(client: Client, tally: Arc<Tally>, task: i64) {
         let key = i * 7 % 500;
         match kept.get(&key).copied() {
             None => {
-                tally.note(table.insert(key, i).await.map(drop), &());
+                tally.note_as("an entry of the stash is lost", table.insert(key, i).await.map(drop), &());
                 kept.insert(key, i);
             }
             Some(_) if i % 10 == 3 => {
-                tally.note(table.remove(key).await, &true);
+                tally.note_as("an entry of the stash is lost", table.remove(key).await, &true);
                 kept.remove(&key);
             }
-            Some(value) => tally.note(table.get::<i64>(key).await, &Some(value)),
+            Some(value) => {
+                tally.note_as("an entry of the stash is lost", table.get::<i64>(key).await, &Some(value))
+            }
         }
     }
     for (key, value) in &kept {
-        tally.note(table.get::<i64>(*key).await, &Some(*value));
+        tally.note_as("an entry of the stash is lost", table.get::<i64>(*key).await, &Some(*value));
     }
-    tally.note(table.len().await.map(usize::try_from).map(Result::unwrap), &kept.len());
+    tally.note_as(
+        "an entry of the stash is lost",
+        table.len().await.map(usize::try_from).map(Result::unwrap),
+        &kept.len(),
+    );
 }
 
 impl Tally {
@@ -166,10 +172,14 @@ impl Tally {
     }
 
     fn note<T: PartialEq>(&self, outcome: Result<T, CallError>, expected: &T) {
+        self.note_as("somebody else's answer", outcome, expected);
+    }
+
+    fn note_as<T: PartialEq>(&self, wrong: &str, outcome: Result<T, CallError>, expected: &T) {
         self.calls.fetch_add(1, Relaxed);
         let text = match outcome {
             Ok(found) if found == *expected => return,
-            Ok(_) => "somebody else's answer".to_owned(),
+            Ok(_) => wrong.to_owned(),
             Err(CallError::Worker { message, .. }) => format!("Worker: {message}"),
             Err(error) => format!("{error:?}"),
         };
