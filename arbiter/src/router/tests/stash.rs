@@ -190,9 +190,9 @@ fn large_values_come_back_as_they_went() {
     let rig = Rig::new();
     let mut client = rig.client();
     for len in [0, 100, 4095, 8191, 8192, 65_000, 65_536, 66_500, 70_000, 1 << 20, 16 << 20] {
-        let bytes: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect();
         let value = Value::Bytes(bytes.into());
-        let key = i64::try_from(len).unwrap();
+        let key = i64::from(len);
         assert_eq!(client.put("t", key, value.clone()), Ok(true.into()));
         assert_eq!(client.get("t", key), Ok(value), "{len}");
     }
