@@ -301,7 +301,7 @@ impl<'a> DirtyArbiter<'a> {
                 // The pools kill what does not end.
                 self.phase = Phase::StoppingWorkers { until: Instant::now() + FOR_EVER };
                 self.router.handle(Event::Stop(mode));
-                self.workers.handle(Event::Stop(mode));
+                self.stop_workers(mode);
                 self.end_if_empty();
             }
         }
@@ -312,7 +312,7 @@ impl<'a> DirtyArbiter<'a> {
         if let Phase::DrainingRouter { until } = self.phase {
             // Apps need a moment to close even if calls took all the time there was.
             self.phase = Phase::StoppingWorkers { until: until.max(Instant::now() + LEAST_CLOSE_TIMEOUT) };
-            self.workers.handle(Event::Stop(StopMode::Graceful));
+            self.stop_workers(StopMode::Graceful);
         }
         self.end_if_empty();
     }

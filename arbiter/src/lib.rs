@@ -23,9 +23,10 @@
 //!
 //! # Where things are
 //!
-//! The dirty socket (`gunmetal-dirty-<pid>.sock`, mode 0600) and the run directory (`gunmetal-<pid>/`, mode 0700, with a
-//! directory of worker sockets for each dirty arbiter) lie in the temporary directory and go with the service. They are
-//! the master's, so that they survive a dirty arbiter; a dirty arbiter that survives its master removes them. The pid file
+//! The dirty socket (`gunmetal-dirty-<pid>.sock`, mode 0600) and the run directory (`gunmetal-<pid>/`, mode 0700, with the
+//! workers' sockets and records) lie in the temporary directory and go with the service. They are the master's, so that
+//! they survive a dirty arbiter, like its workers: the next one adopts those, see `dirty_arbiter/adoption.rs`. A dirty
+//! arbiter that survives its master removes them. The pid file
 //! (`<dirty socket>.pid`) tells the next start what is left of a service that was killed, see `dirty_arbiter/predecessor.rs`.
 #![forbid(unsafe_code)]
 

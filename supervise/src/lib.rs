@@ -92,6 +92,13 @@
 //!
 //! `tests/processes/driver.rs` is such a loop, complete in a hundred lines.
 //!
+//! ## When the loop dies
+//!
+//! Workers may outlive their parent if there is a subreaper above it ([`adopt_orphans`]). They then hold [`Ancestors`], so
+//! that they live as long as one of the two does. A sibling of the dead parent gets handles on them ([`Child::adopt`], by
+//! [`ProcessIdentity`], and [`Heartbeat::of_process`]), and its pool goes on with them ([`Pool::adopting`]). Which
+//! processes those are, the dead must have written down.
+//!
 //! # What a fork must not carry over
 //!
 //! - **Locks.** Only a process with one thread forks; see [`SingleThread`].

@@ -135,6 +135,12 @@ impl DirtyArbiter<'_> {
         }
     }
 
+    /// Ends all workers. If this process does not live to see it, the next one must not take them over.
+    pub(super) fn stop_workers(&mut self, mode: StopMode) {
+        self.workers.pool().workers().for_each(|(worker, _)| self.files(worker).note(Duty::Waiting));
+        self.workers.handle(Event::Stop(mode));
+    }
+
     fn worker_gone(&mut self, worker: WorkerId, departure: &Departure, status: Option<ExitStatus>) {
         self.recycling.forget(worker);
         self.not_added(worker, departure);
