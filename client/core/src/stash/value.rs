@@ -11,7 +11,7 @@ use serde::Serialize;
 /// numbers, bools, strings, [`Value`]s, [`Bytes`] and `Vec<u8>`.
 ///
 /// [`Bytes`], `Vec<u8>` and `&[u8]` become bytes, not lists of numbers, and large [`Bytes`] are sent
-/// from where they lie.
+/// from where they lie. An array of `u8`, such as `b"abc"`, is a list to serde: put `&b"abc"[..]`.
 ///
 /// ```
 /// use gunmetal_client_core::StashValue;
