@@ -208,7 +208,7 @@ fn hear(
         MessageType::Status => state.ask_status(shared, caller, now),
         MessageType::Manage => match manage(payload) {
             Ok((op, count)) => state.ask_manage(caller, op, count),
-            Err(error) => state.send_error(caller, &error),
+            Err(message) => state.send_error(caller, &ErrorPayload::dirty(message)),
         },
         MessageType::Stash => return Ok(state.stash(caller, payload, None)),
         MessageType::Cancel => state.dispatcher.cancel(caller, now),
@@ -264,12 +264,12 @@ fn hear_large(
 }
 
 /// What a MANAGE asks for. Numbers below 1 are 1, as gunicorn takes them.
-fn manage(payload: &[u8]) -> Result<(ManageOp, u64), ErrorPayload> {
-    let unknown = |op: &dyn std::fmt::Display| ErrorPayload::dirty(format!("Unknown manage operation: {op}"));
+fn manage(payload: &[u8]) -> Result<(ManageOp, u64), String> {
+    let unknown = |op: &dyn std::fmt::Display| format!("Unknown manage operation: {op}");
     let manage = ManageRef::decode(payload).map_err(|error| match error {
         DecodeError::OutOfRange { field: "op", found, .. } => unknown(&found),
         DecodeError::MissingField { field: "op", .. } => unknown(&"None"),
-        error => ErrorPayload::dirty(error.to_string()),
+        error => error.to_string(),
     })?;
     let op = match manage.op {
         gunmetal_protocol::ManageOp::Add => ManageOp::Add,
