@@ -29,7 +29,7 @@ fn a_stopped_router_is_replaced_and_the_workers_keep_their_state() {
 fn a_service_that_was_stopped_as_a_whole_goes_on_as_if_nothing_had_been() {
     let service = probe(2, &["--dirty-timeout", "2"]);
     let client = client(&service);
-    client.stash().put("table", "key", &1).unwrap();
+    client.stash().put("table", "key", 1).unwrap();
     let (workers, router) = (worker_pids(&client), service.process("router"));
     let others = service.descendants();
     service.signal(SIGSTOP);
