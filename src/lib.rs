@@ -61,9 +61,7 @@ mod logging;
 mod server;
 mod settings;
 
-pub use gunmetal_arbiter::{
-    BindAddress, DirtyArbiterStart, DirtyWorker, DirtyWorkerExit, Hooks, Listener,
-};
+pub use gunmetal_arbiter::{BindAddress, DirtyArbiterStart, DirtyWorker, DirtyWorkerExit, Hooks, Listener};
 pub use gunmetal_protocol::{self as protocol, Args, Bytes, Dict, Value, args, value};
 pub use http::{Connection, HttpOutcome, HttpWorker};
 pub use log_level::LogLevel;
