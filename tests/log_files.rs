@@ -25,8 +25,10 @@ fn every_process_goes_on_in_the_new_file() {
     );
     let log = in_directory(&service, "app.log");
     service.wait_for("the start", || (count(&log, "Booting worker with pid") == 2).then_some(()));
-    let http = service.processes("http worker");
     service.wait_for("the dirty workers", || (service.processes("dirty worker").len() == 2).then_some(()));
+    let http = service.wait_for("the HTTP workers", || {
+        Some(service.processes("http worker")).filter(|workers| workers.len() == 2)
+    });
 
     let moved = in_directory(&service, "app.log.1");
     fs::rename(&log, &moved).unwrap();
@@ -96,6 +98,35 @@ fn the_dirty_arbiter_forwards_what_it_is_told_itself() {
         let heard: BTreeSet<u32> = lines(&log).iter().filter_map(|line| pid_of(line)).collect();
         (heard == pids).then_some(())
     });
+}
+
+#[test]
+fn a_worker_that_is_adopted_is_told_what_it_missed() {
+    let flags = [
+        "--dirty-socket",
+        "dirty.sock",
+        "--dirty-workers",
+        "2",
+        "--log-file",
+        "app.log",
+        "--log-level",
+        "debug",
+    ];
+    let service = start(&flags);
+    let log = in_directory(&service, "app.log");
+    service.wait_for("the start", || (count(&log, "Dirty arbiter ready") == 1).then_some(()));
+    let workers: BTreeSet<u32> = service.processes("dirty worker").iter().map(|worker| worker.pid).collect();
+    // When the master goes on, its arbiter is dead: it can forward the signal to nobody.
+    service.signal(libc::SIGSTOP);
+    service.process("dirty arbiter").signal(libc::SIGKILL);
+    fs::rename(&log, in_directory(&service, "app.log.1")).unwrap();
+    service.signal(libc::SIGUSR1);
+    service.signal(libc::SIGCONT);
+    service.wait_for("a line of every worker", || {
+        let heard: BTreeSet<u32> = lines(&log).iter().filter_map(|line| pid_of(line)).collect();
+        heard.is_superset(&workers).then_some(())
+    });
+    assert_eq!(count(&log, "Adopted dirty worker"), 2);
 }
 
 #[test]

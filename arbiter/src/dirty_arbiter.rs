@@ -170,6 +170,8 @@ impl<'a> DirtyArbiter<'a> {
         let router_heartbeats =
             router_process::silence(config).map_or(Heartbeats::Ignored, Heartbeats::Expected);
         let mut crew = Crew::adopting(workers, heartbeats, legacy.past, legacy.adopted);
+        // The log file may have been moved away while nobody was there to tell the adopted.
+        crew.signal_all(Signal::SIGUSR1);
         crew.keep_slots(0..config.allocation.limited_slots());
         Self {
             config,

@@ -26,8 +26,11 @@ pub(super) fn spawn(
     let child = spawn_child(|newborn| {
         let (Some(link), Some(listener)) = (theirs.take(), listener.take()) else { return 1 };
         let heartbeat = pulse.take().map(|pulse| pulse.heartbeat);
-        let mut setup =
-            ChildSetup::new("gunmetal: router").keep(&link).keep(&listener).death_signal(Signal::SIGKILL);
+        let mut setup = ChildSetup::new("gunmetal: router")
+            .keep(&link)
+            .keep(&listener)
+            .hold_back(UNHEARD)
+            .death_signal(Signal::SIGKILL);
         if let Some(heartbeat) = &heartbeat {
             setup = setup.keep(heartbeat);
         }
