@@ -7,7 +7,7 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -71,15 +71,21 @@ fn run(arbiter: Arbiter, file: &str) {
     command.arg(python::scripts().join("run.py")).arg(file);
     command.env("ARBITER", arbiter.name()).env("PROBE", example_binary("probe"));
     command.env("GUNICORN_DIRTY_SOCKET", service.socket());
+    // Files, not pipes: what a test left running would hold a pipe open.
+    let directory = tempfile::tempdir().unwrap();
+    let (stdout, stderr) = (directory.path().join("stdout"), directory.path().join("stderr"));
+    command
+        .stdout(File::create(&stdout).unwrap())
+        .stderr(File::create(&stderr).unwrap())
+        .stdin(Stdio::null());
     // Arbiters that tests start are in the group, and end with it.
-    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().unwrap();
+    let mut child = command.process_group(0).spawn().unwrap();
     let group = Group(child.id());
-    let output = child.wait_with_output().unwrap();
+    let status = child.wait().unwrap();
     drop(group);
 
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{file} of {}: {}\n{stdout}\n{stderr}", arbiter.name(), output.status);
+    let (stdout, stderr) = (fs::read_to_string(stdout).unwrap(), fs::read_to_string(stderr).unwrap());
+    assert!(status.success(), "{file} of {}: {status}\n{stdout}\n{stderr}", arbiter.name());
     let summary = stdout.lines().last().unwrap_or_default();
     let numbers: Vec<usize> =
         summary.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();

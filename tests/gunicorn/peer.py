@@ -71,7 +71,9 @@ class Arbiter:
         """Starts it and waits until it has its workers."""
         log = open(os.path.join(self.directory.name, "log"), "ab")
         with log:
-            self.process = subprocess.Popen(self.command, env=self.environment, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log
+            )
         eventually(self.has_its_workers, self.log)
 
     def has_its_workers(self):

@@ -167,6 +167,11 @@ class Sizes(Case):
         self.assertEqual(len(self.call(ALL, "blob", mebibytes * MIB)), mebibytes * MIB)
         self.assertTrue(self.call(ALL, "echo", payload) == payload)
 
+    def test_text_of_16_mebibytes_comes_back(self):
+        text = "aß語🜂" * (16 * MIB // 10)
+        self.assertEqual(self.call(ALL, "size", text), len(text))
+        self.assertTrue(self.call(ALL, "echo", text) == text)
+
     def test_a_whole_list_of_the_largest_count_comes_back(self):
         items = [True] * MIB
         self.assertTrue(self.call(ALL, "echo", items) == items)

@@ -173,6 +173,18 @@ class Connection(Case):
             arbiter.start()
             self.assertEqual(client.execute(ALL, "echo", 3), 3)
 
+    def test_an_arbiter_killed_during_a_call_is_a_connection_error(self):
+        arbiter = self.arbiter(workers=1)
+        client = self.client(arbiter.socket)
+        # gunicorn's worker lives on as an orphan.
+        self.addCleanup(kill, client.execute(ALL, "pid"))
+        call = concurrent.futures.ThreadPoolExecutor(1).submit(client.execute, ALL, "sleep", 30)
+        # gunicorn's arbiter does not tell when a call runs.
+        time.sleep(0.5)
+        arbiter.stop(signal.SIGKILL)
+        with self.assertRaises(DirtyError):
+            call.result()
+
     def test_an_arbiter_that_ends_leaves_no_socket_behind(self):
         arbiter = self.arbiter(workers=1)
         arbiter.stop()
@@ -247,3 +259,10 @@ class Protocol(Case):
         payload = b"\x21\0\0\0\x01" + b"\x05" + bytes(8) + b"\x00"
         _, error = self.answer_to(BinaryProtocol.encode_header(1, 5, len(payload)) + payload)
         self.assertIs(type(error), DirtyProtocolError)
+
+
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

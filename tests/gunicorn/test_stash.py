@@ -139,6 +139,11 @@ class Keys(StashCase):
             self.assertRaises(StashError, stash.delete, self.table, key)
         self.assertEqual(stash.keys(self.table), [])
 
+    def test_keys_can_be_long(self):
+        keys = ["x" * 1_000_000, b"y" * 1_000_000]
+        self.fill(*keys)
+        self.assertTrue(stash.keys(self.table) == keys)
+
     def test_patterns(self):
         self.fill("user:1", "user:2", "user:30", "User:1", "item:1", "a*b", "a", "[x]", "ü", "line\nbreak")
         expected = {

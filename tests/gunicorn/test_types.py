@@ -1,6 +1,7 @@
 """Every type that the protocol has, to its limits, as argument, keyword, result and chunk."""
 
 import math
+import random
 import struct
 
 from gunicorn.dirty import DirtyConnectionError, DirtyProtocolError
@@ -100,11 +101,38 @@ class Values(Case):
             value = {"x": value}
         self.assertEqual(self.execute(ALL, "echo", value), value)
 
+    def test_values_made_at_random_come_back(self):
+        for seed in range(200):
+            value = made_at_random(random.Random(seed), 5)
+            self.assertEqual(repr(self.execute(ALL, "echo", value)), repr(value), f"seed {seed}")
+
     def test_other_types_the_client_does_not_send(self):
         for value in ({1, 2}, object(), 1j, range(3), bytearray(b"x"), memoryview(b"x")):
             error = self.fails(DirtyProtocolError, self.execute, ALL, "echo", value)
             self.assertIn("Unsupported type", error.message)
         self.assertEqual(self.execute(ALL, "echo", 1), 1)
+
+
+def made_at_random(random, levels):
+    """Of any type that arrives as it is; lists and dicts as deep as `levels`."""
+    kind = random.randrange(9 if levels else 7)
+    match kind:
+        case 0:
+            return None
+        case 1:
+            return random.random() < 0.5
+        case 2:
+            return random.randint(-(2**63), 2**63 - 1) >> random.randrange(64)
+        case 3:
+            return struct.unpack(">d", random.randbytes(8))[0]
+        case 4 | 5:
+            return random.randbytes(random.choice((0, 1, 7, 300, 70_000)))
+        case 6:
+            return "".join(random.choices("aß語🜂\0 \n'\"", k=random.choice((0, 1, 7, 300))))
+        case 7:
+            return [made_at_random(random, levels - 1) for _ in range(random.randrange(6))]
+        case _:
+            return {f"{random.randrange(50)}ä": made_at_random(random, levels - 1) for _ in range(random.randrange(6))}
 
 
 def depth(value):
