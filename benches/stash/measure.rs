@@ -3,9 +3,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use gunmetal_benches::{Options, bytes};
 
+use crate::async_client::AsyncClient;
 use crate::dialect::Dialect;
 use crate::pipeline::{Batch, Pipeline};
-use crate::server::{Server, start_all};
+use crate::server::{Client, Peer, Server, start_all};
 
 /// One question put to every server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,10 +30,10 @@ pub(crate) enum Shape {
     Other,
 }
 
-/// What a server answered to a measure: operations per second, or bytes per key, one figure a round.
+/// What a peer answered to a measure: operations per second, or bytes per key, one figure a round.
 pub(crate) type Figures = Vec<f64>;
 
-/// Figures by measure, then by the server's place.
+/// Figures by measure, then by the peer's place.
 pub(crate) type Results = BTreeMap<Measure, Vec<Figures>>;
 
 /// Every measure, in the order of the table.
@@ -49,13 +50,13 @@ fn all() -> Vec<Measure> {
     all
 }
 
-/// Asks every server everything, round after round, each round in another order of servers.
-pub(crate) fn run(servers: &mut [Server], options: &Options) -> Result<Results> {
+/// Asks every peer everything, round after round, each round in another order of peers.
+pub(crate) fn run(peers: &[Peer<'_>], options: &Options) -> Result<Results> {
     let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 9 });
     let measures: Vec<Measure> =
         all().into_iter().filter(|measure| options.wants_measure(&measure.title())).collect();
     let mut results: Results =
-        measures.iter().map(|&measure| (measure, vec![Figures::new(); servers.len()])).collect();
+        measures.iter().map(|&measure| (measure, vec![Figures::new(); peers.len()])).collect();
     for round in 0..rounds {
         eprintln!("round {} of {rounds}", round + 1);
         for &measure in &measures {
@@ -63,11 +64,11 @@ pub(crate) fn run(servers: &mut [Server], options: &Options) -> Result<Results> 
                 // It does not scatter.
                 continue;
             }
-            for turn in 0..servers.len() {
-                let at = (turn + round) % servers.len();
-                let context = || format!("{}: {}", servers[at].name, measure.title());
-                let figure = measure.ask(&servers[at], options).with_context(context)?;
-                results.get_mut(&measure).expect("inserted above")[at].push(figure);
+            for turn in 0..peers.len() {
+                let at = (turn + round) % peers.len();
+                let context = || format!("{}: {}", peers[at].name, measure.title());
+                let figure = measure.ask(&peers[at], options).with_context(context)?;
+                results.get_mut(&measure).expect("inserted above")[at].extend(figure);
             }
         }
     }
@@ -86,14 +87,38 @@ impl Measure {
         }
     }
 
-    fn ask(self, server: &Server, options: &Options) -> Result<f64> {
+    fn ask(self, peer: &Peer<'_>, options: &Options) -> Result<Option<f64>> {
+        match &peer.client {
+            Client::Raw => self.ask_raw(peer.server, options).map(Some),
+            Client::Async(client) => self.ask_async(client, options),
+        }
+    }
+
+    /// How many operations on how many keys.
+    fn counts(value: usize, depth: usize, options: &Options) -> (usize, usize) {
+        let (count, keys) = if value <= 1024 { (200_000, 1024) } else { (8_000, 64) };
+        (options.scaled(if depth == 1 { count / 8 } else { count }).max(depth), keys)
+    }
+
+    fn ask_async(self, client: &AsyncClient, options: &Options) -> Result<Option<f64>> {
+        let (Self::Get { value, depth } | Self::Put { value, depth }) = self else { return Ok(None) };
+        let (count, keys) = Self::counts(value, depth, options);
+        let keys: Vec<String> = (0..keys).map(key).collect();
+        client.put(keys.clone(), vec![7; value], depth, keys.len().max(depth))?;
+        let took = match self {
+            Self::Put { .. } => client.put(keys, vec![7; value], depth, count)?,
+            _ => client.get(keys, value, depth, count)?,
+        };
+        Ok(Some((count / depth * depth) as f64 / took.as_secs_f64()))
+    }
+
+    fn ask_raw(self, server: &Server, options: &Options) -> Result<f64> {
         let dialect = server.dialect;
         match self {
             Self::Get { value, depth } | Self::Put { value, depth } => {
                 let mut pipeline = Pipeline::connect(&server.socket)?;
                 pipeline.exchange(&dialect.flush()?, true)?;
-                let (count, keys) = if value <= 1024 { (200_000, 1024) } else { (8_000, 64) };
-                let count = options.scaled(if depth == 1 { count / 8 } else { count }).max(depth);
+                let (count, keys) = Self::counts(value, depth, options);
                 let data = vec![7; value];
                 let puts = Batch::new((0..keys).map(|number| dialect.put(&key(number), &data)))?;
                 pipeline.run(&puts, 16.min(keys), keys)?;

@@ -10,12 +10,28 @@ use anyhow::{Context, Result, ensure};
 use gunmetal_benches::{Child, Options, Process, Tree};
 use nix::unistd::Pid;
 
+use crate::async_client::AsyncClient;
 use crate::dialect::Dialect;
+
+/// A way to ask a server.
+pub(crate) struct Peer<'a> {
+    pub(crate) name: String,
+    pub(crate) server: &'a Server,
+    pub(crate) client: Client,
+}
+
+/// Who asks.
+pub(crate) enum Client {
+    /// Prepared requests, the same for every server.
+    Raw,
+    /// Ours, of whose work Redis has no like here.
+    Async(AsyncClient),
+}
 
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) name: String,
+    name: String,
     pub(crate) dialect: Dialect,
     pub(crate) socket: PathBuf,
     running: Running,
@@ -38,7 +54,22 @@ pub(crate) fn start_all(dir: &Path, options: &Options) -> Result<Vec<Server>> {
     Ok(servers)
 }
 
+/// Every server with the raw client, ours also with the async one.
+pub(crate) fn peers(servers: &[Server]) -> Result<Vec<Peer<'_>>> {
+    let raw = |server| Peer { name: Server::name(server).to_owned(), server, client: Client::Raw };
+    let mut peers: Vec<Peer<'_>> = servers.iter().map(raw).collect();
+    for server in servers.iter().filter(|server| server.dialect == Dialect::Gunmetal) {
+        let client = Client::Async(AsyncClient::new(&server.socket)?);
+        peers.push(Peer { name: "async client".into(), server, client });
+    }
+    Ok(peers)
+}
+
 impl Server {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A server whose socket is called after `purpose`.
     pub(crate) fn start(dialect: Dialect, dir: &Path, purpose: &str) -> Result<Server> {
         let socket = dir.join(format!("{}-{purpose}.sock", dialect.option()));
