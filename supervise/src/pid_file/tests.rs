@@ -59,6 +59,24 @@ fn what_is_not_ours_is_left_alone() {
     assert_eq!(fs::read_to_string(at("garbage")).unwrap(), "-1; rm");
 }
 
+/// Only root can make such a file.
+#[test]
+fn somebody_else_s_file_is_left_alone() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.pid");
+    fs::write(&path, "7\n").unwrap();
+    nix::unistd::chown(&path, Some(nix::unistd::Uid::from_raw(65_534)), None).unwrap();
+    let error = PidFile::keep(&path).unwrap_err();
+    assert!(
+        matches!(&error, PidFileError::NotTrusted { reason, .. } if reason == "it belongs to user 65534"),
+        "{error}"
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), "7\n");
+}
+
 #[test]
 fn a_directory_that_is_not_there_is_named() {
     let dir = tempfile::tempdir().unwrap();
