@@ -34,7 +34,7 @@ fn killed_while_it_is_alone() {
         service.wait_for("the end of every process", || (!process.is_alive()).then_some(()));
     }
     // Nobody waits for an answer that can't come.
-    assert!(running.is_cut() && idle.is_cut());
+    assert!(running.ends() && idle.ends());
     let error = old_client.execute::<Value>(APP, "noop", ()).unwrap_err();
     assert!(matches!(error, CallError::Connection { .. }) && error.is_retry_safe(), "{error:?}");
 

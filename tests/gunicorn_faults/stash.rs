@@ -48,7 +48,7 @@ fn declared_stashes() {
     assert_eq!(raw.result(1).get("size"), Some(&value!(0)));
 
     service.process("router").signal(libc::SIGKILL);
-    assert!(raw.is_cut());
+    assert!(raw.ends());
     let mut raw = Raw::connect(&service);
     ask(&mut raw, TABLES, value!({"table": ""}));
     assert_eq!(raw.result(1), declared);

@@ -78,7 +78,7 @@ impl Raw {
     }
 
     /// Waits for the end of the connection, which no answer comes before.
-    pub fn is_cut(mut self) -> bool {
+    pub fn ends(mut self) -> bool {
         match self.frames.next_frame() {
             Ok(frame) => frame.is_none(),
             // Something that it had been sent was never read.
