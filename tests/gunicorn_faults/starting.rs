@@ -112,7 +112,9 @@ fn a_starting_worker_is_given_nothing() {
         })
         .collect();
     wait_until_running(&service, &client, 2);
-    calls.into_iter().for_each(|call| drop(call.join().unwrap()));
+    for call in calls {
+        call.join().unwrap();
+    }
 }
 
 /// The probe whose workers take as many seconds to start as the file says.
