@@ -61,8 +61,17 @@ fn workers_are_added_and_removed() {
         let is_there = || (service.processes("dirty worker").len() == count).then_some(());
         service.wait_for("the workers", is_there);
     };
-    stdout(&service, &["add", "2"]);
+    let words = stdout(&service, &["add", "2"]);
+    assert_eq!(words, "2 of 2 workers started; there are 3, there shall be 3\n");
     has(3);
-    stdout(&service, &["remove"]);
+    let words = stdout(&service, &["remove"]);
+    assert!(
+        words.starts_with("1 of 1 workers stopping; ") && words.ends_with("there shall be 2\n"),
+        "{words}"
+    );
     has(2);
+    let output = tool(&service, &["remove", "9"]);
+    let reason = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(reason, "gunmetal: Cannot decrease below 1 workers (required by app specs)\n");
+    has(1);
 }
