@@ -28,12 +28,17 @@ struct Scaled {
 
 impl Scaled {
     fn start(apps: &[&str], workers: &str, ready: usize) -> Scaled {
+        Scaled::with(&[], apps, workers, ready)
+    }
+
+    fn with(more: &[&str], apps: &[&str], workers: &str, ready: usize) -> Scaled {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
         let environment = [("BENCH_INIT_DELAY_FILE", path("delay")), ("BENCH_INIT_FAIL_FILE", path("fail"))];
         let environment: Vec<_> = environment.iter().map(|(name, path)| (*name, path.as_str())).collect();
         let mut flags = vec!["--dirty-workers", workers, "--dirty-threads", "2"];
         apps.iter().for_each(|app| flags.extend(["--dirty-app", app]));
+        flags.extend_from_slice(more);
         let service = Service::probe(&flags, &environment);
         let client = client(&service);
         let scaled = Scaled { service, client, directory };
@@ -215,10 +220,11 @@ fn removing_stops_at_the_minimum_and_says_why() {
     assert_eq!(reply.total_workers, 2);
 }
 
-/// Signals at any moment, while workers boot, reload and drain.
+/// Signals at any moment, while workers boot, reload, drain and are recycled.
 #[test]
 fn storms_of_signals_lose_no_call_and_end_at_the_right_number() {
-    let probe = Scaled::start(&[APP, "bench_app:LimitedApp:1"], "2", 2);
+    let apps = [APP, "bench_app:LimitedApp:1"];
+    let probe = Scaled::with(&["--dirty-max-requests", "20"], &apps, "2", 2);
     std::fs::write(probe.file("delay"), "0.03").unwrap();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
