@@ -101,6 +101,24 @@ fn large_values_are_stored_and_fetched_whole() {
 }
 
 #[test]
+fn the_memory_of_large_values_is_given_back() {
+    let service = probe(1, &["--dirty-app", APP]);
+    let router = service.process("router");
+    let mut raw = Raw::connect(&service);
+    let before = router.resident_kib();
+    for key in 0..100 {
+        assert_eq!(raw.put("t", key, &blob(2 << 20)), Ok(true.into()));
+    }
+    assert!(router.resident_kib() > before + (190 << 10));
+    for key in 0..50 {
+        assert_eq!(raw.ask(&frame(StashOp::Delete, "t", Some(key.into()), None)), Ok(true.into()));
+    }
+    assert_eq!(raw.op(StashOp::Clear, "t"), Ok(true.into()));
+    // What was cleared is freed bit by bit.
+    service.wait_for("less memory", || (router.resident_kib() < before + (20 << 10)).then_some(()));
+}
+
+#[test]
 fn a_put_over_the_limit_is_an_error_and_the_router_lives() {
     let service = probe(1, &["--dirty-app", APP, "--dirty-stash-limit", "8M"]);
     let router = service.process("router");

@@ -149,7 +149,7 @@ pub use environment::{remove_env, set_env};
 pub use exit_status::ExitStatus;
 pub use fork::{Child, Fork, ForkError, Newborn, fork, spawn_child};
 pub use heartbeat::Heartbeat;
-pub use memory::keep_large_buffers;
+pub use memory::{keep_buffers_up_to, keep_large_buffers};
 pub use nix::sys::signal::Signal;
 pub use nix::unistd::Pid;
 pub use orphans::{adopt_orphans, reap_orphans};

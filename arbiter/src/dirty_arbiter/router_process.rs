@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use gunmetal_supervise::{ChildSetup, Signal, Signals, keep_large_buffers, spawn_child};
+use gunmetal_supervise::{ChildSetup, Signal, Signals, keep_buffers_up_to, spawn_child};
 
 use super::router_link::RouterLink;
 use crate::crew::{Member, Pulse};
@@ -46,7 +46,7 @@ pub(super) fn spawn(
                 return 1;
             }
         };
-        keep_large_buffers();
+        keep_buffers_up_to(STASHED_LEN);
         let config = RouterConfig {
             dirty_timeout: config.timeout,
             stash_limit: config.stash_limit,
@@ -81,3 +81,7 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 /// leaves when its parent says so, or is gone.
 const UNHEARD: [Signal; 6] =
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT];
+
+/// The router's own buffers are shorter; what is longer are values of the stash, of which the kernel gets the memory back when
+/// they are removed.
+const STASHED_LEN: u32 = 1 << 20;

@@ -115,6 +115,8 @@ pub(super) async fn serve(config: RouterConfig) -> Result<(), RouterError> {
     for outbox in outboxes {
         outbox.close();
     }
+    // The process is about to end: freeing millions of entries one by one would only hold that up.
+    std::mem::forget(std::mem::replace(&mut shared.state.borrow_mut().stash, Stash::new(0)));
     outcome
 }
 

@@ -168,8 +168,11 @@ fn begin(len: usize, start: &[u8]) -> Vec<u8> {
     payload
 }
 
-/// How long a client may still stop.
+/// How long a client may still take.
 struct Patience {
+    /// When something was read last.
+    heard: Instant,
+    /// When the last progress was made.
     since: Instant,
     /// Bytes read since then.
     read: usize,
@@ -177,10 +180,12 @@ struct Patience {
 
 impl Patience {
     fn new() -> Patience {
-        Patience { since: Instant::now(), read: 0 }
+        let now = Instant::now();
+        Patience { heard: now, since: now, read: 0 }
     }
 
     fn moved(&mut self, read: usize) {
+        self.heard = Instant::now();
         self.read += read;
         if self.read >= PROGRESS_LEN {
             *self = Patience::new();
@@ -189,8 +194,10 @@ impl Patience {
 
     async fn ends(&self, budget: &Budget) {
         loop {
-            let patience = if budget.waiting.get() > 0 { STALL_IN_DEMAND } else { HALF_FRAME_PATIENCE };
-            let end = self.since + patience;
+            let end = match budget.waiting.get() {
+                0 => self.heard + HALF_FRAME_PATIENCE,
+                _ => self.since + STALL_IN_DEMAND,
+            };
             let now = Instant::now();
             if end <= now {
                 return;
@@ -204,8 +211,8 @@ impl Patience {
 /// What all half-received messages may take together, in bytes: the longest payload has to fit in.
 const BUDGET_LEN: usize = 64 << 20;
 
-/// How much of a payload counts as progress, so that a trickle is none.
-const PROGRESS_LEN: usize = 64 << 10;
+/// How much of a payload counts as progress: nobody has the whole budget for longer than 16 s while others wait.
+const PROGRESS_LEN: usize = 4 << 20;
 
-/// How long a client may stop while another waits for the memory.
-const STALL_IN_DEMAND: Duration = Duration::from_millis(250);
+/// How long a client may go without progress while another waits for the memory.
+const STALL_IN_DEMAND: Duration = Duration::from_secs(1);
