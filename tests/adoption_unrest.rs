@@ -4,13 +4,14 @@
 
 mod support;
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use gunmetal::Value;
 use gunmetal::client::CallError;
-use libc::{SIGHUP, SIGKILL, SIGTERM, SIGTTIN, SIGTTOU};
+use libc::{SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGTTIN, SIGTTOU};
 use support::Service;
 use support::probe::{APP, client};
 
@@ -86,4 +87,33 @@ fn whatever_happens_around_the_kills_the_service_comes_back_and_leaves_nothing()
         assert!(!process.is_alive(), "{} is left", process.title);
     }
     assert_eq!(service.leftovers(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn the_next_arbiter_stays_although_nobody_was_left_to_adopt_and_no_worker_starts() {
+    let directory = tempfile::tempdir().unwrap();
+    let obstacle = directory.path().join("obstacle");
+    let flags = ["--dirty-socket", "dirty.sock", "--dirty-app", APP, "--dirty-workers", "1"];
+    let service = Service::start("probe", &flags, &[("BENCH_INIT_FAIL_FILE", obstacle.to_str().unwrap())]);
+    service.wait_for("the arbiter's word", || {
+        service.log().iter().any(|line| line.contains("Dirty arbiter ready")).then_some(())
+    });
+    let worker = service.process("dirty worker");
+    // The master finds them dead together.
+    service.signal(SIGSTOP);
+    service.process("dirty arbiter").signal(SIGKILL);
+    worker.signal(SIGKILL);
+    fs::write(&obstacle, "").unwrap();
+    service.signal(SIGCONT);
+    let client = client(&service);
+    let noop = || client.execute::<Value>(APP, "noop", ());
+    let reason = service.wait_for("the refusal", || match noop() {
+        Err(CallError::NoWorkersAvailable { message, .. }) => Some(message),
+        Ok(_) | Err(_) => None,
+    });
+    assert!(reason.contains("init told to fail"), "{reason}");
+    let arbiter = service.process("dirty arbiter");
+    fs::remove_file(&obstacle).unwrap();
+    service.wait_for("the next attempt", || noop().ok());
+    assert_eq!(service.process("dirty arbiter"), arbiter);
 }

@@ -71,6 +71,15 @@ struct DirtyArbiter<'a> {
     failure: Option<ServiceError>,
 }
 
+/// Whether a service has had a dirty arbiter before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// No: a worker that fails to start ends everything.
+    First,
+    /// Yes, and it has left what it had.
+    Next,
+}
+
 /// What there is of a router.
 enum Link {
     /// None: it is being replaced, or has ended.
@@ -127,6 +136,7 @@ impl<'a> DirtyArbiter<'a> {
         signals: Signals,
         parent: Option<Parent>,
         ready: Option<ReadyWriter>,
+        turn: Turn,
     ) -> Self {
         for shortage in config.allocation.shortages(config.workers) {
             let (app, wanted, found) = (shortage.path, shortage.wanted, shortage.found);
@@ -142,14 +152,14 @@ impl<'a> DirtyArbiter<'a> {
                 config.workers
             );
         }
-        let legacy = match &parent {
-            Some(master) => Legacy::take_over(run_dir, config, master.pid()),
-            // Whoever was there before it had another run directory, and nobody kept its workers alive.
-            None => Legacy::default(),
-        };
+        // Without a master whoever was there before had another run directory, and nobody kept its workers alive.
+        let legacy = parent
+            .as_ref()
+            .filter(|_| turn == Turn::Next)
+            .map(|master| Legacy::take_over(run_dir, config, master.pid()));
         let timeout = config.timeout;
         let workers = PoolConfig {
-            size: legacy.slot_count.unwrap_or(size),
+            size: legacy.as_ref().and_then(|legacy| legacy.slot_count).unwrap_or(size),
             minimum: config.allocation.minimum().min(size),
             maximum: MAX_WORKERS.max(config.workers),
             boot_timeout: timeout.map(|timeout| timeout.max(LEAST_BOOT_TIMEOUT)),
@@ -169,7 +179,10 @@ impl<'a> DirtyArbiter<'a> {
         };
         let router_heartbeats =
             router_process::silence(config).map_or(Heartbeats::Ignored, Heartbeats::Expected);
-        let mut crew = Crew::adopting(workers, heartbeats, legacy.past, legacy.adopted);
+        let mut crew = match legacy {
+            Some(Legacy { past, adopted, .. }) => Crew::adopting(workers, heartbeats, past, adopted),
+            None => Crew::new(workers, heartbeats),
+        };
         // The log file may have been moved away while nobody was there to tell the adopted.
         crew.signal_all(Signal::SIGUSR1);
         crew.keep_slots(0..config.allocation.limited_slots());

@@ -10,7 +10,7 @@ use gunmetal_supervise::{
 };
 
 use super::predecessor::TITLE;
-use super::{DirtyArbiter, predecessor};
+use super::{DirtyArbiter, Turn, predecessor};
 use crate::crew::Member;
 use crate::listener::{BindError, SocketFile};
 use crate::{DirtyConfig, ServiceError, environment, hooks, report};
@@ -126,7 +126,8 @@ pub(crate) fn spawn(
                 return STARTUP_FAILED;
             }
         };
-        run_child(config, socket, run_dir, parent, ready)
+        let turn = if age > 1 { Turn::Next } else { Turn::First };
+        run_child(config, socket, run_dir, parent, ready, turn)
     })
     .map_err(io::Error::other)?;
     drop(writer);
@@ -139,6 +140,7 @@ fn run_child(
     run_dir: &Path,
     parent: Parent,
     ready: ReadyWriter,
+    turn: Turn,
 ) -> i32 {
     let signals = match Signals::block(SIGNALS) {
         Ok(signals) => signals,
@@ -149,7 +151,7 @@ fn run_child(
     };
     socket.name_this_process();
     hooks::starting(config, Some(parent.pid()), socket.path());
-    let ending = DirtyArbiter::new(config, socket, run_dir, signals, Some(parent), Some(ready)).run();
+    let ending = DirtyArbiter::new(config, socket, run_dir, signals, Some(parent), Some(ready), turn).run();
     if ending.is_orphan {
         // The master cannot any more.
         socket.remove_file();
@@ -183,7 +185,7 @@ pub fn run_dirty_only(config: &DirtyConfig) -> Result<(), ServiceError> {
     let (socket, run_dir) = prepare(config)?;
     socket.name_this_process();
     hooks::starting(config, None, socket.path());
-    let ending = DirtyArbiter::new(config, &socket, run_dir.path(), signals, None, None).run();
+    let ending = DirtyArbiter::new(config, &socket, run_dir.path(), signals, None, None, Turn::First).run();
     socket.remove_file();
     drop(run_dir);
     socket.remove_pid_file();

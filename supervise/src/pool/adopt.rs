@@ -6,15 +6,15 @@ use super::{Phase, Pool, PoolConfig};
 use crate::{Action, WorkerId};
 
 impl Pool {
-    /// A pool that takes over the workers of one whose process died.
+    /// A pool that takes over the workers of one that had booted and whose process died.
     ///
     /// `adopted` serve already, at most one for each slot (a second one is ignored, and the driver's to end): the
     /// pool says [`Serve`](Action::Serve) for each, and from then on they are as its own. `past` are workers that are
     /// gone, or that the driver has ended: their names are not given again. Slots that are missing up to
     /// `config.size` are spawned as usual.
     ///
-    /// If any worker is adopted, the pool has [`Booted`](Action::Booted) at once: a new one that fails to start must
-    /// not end those that serve.
+    /// The pool has [`Booted`](Action::Booted) at once: it is not the first, so a worker that fails to start must end
+    /// neither those that serve nor the pool, and is tried again.
     #[must_use]
     pub fn adopting(
         config: PoolConfig,
@@ -34,10 +34,8 @@ impl Pool {
             pool.slots.insert(worker.slot, Slot { was_ready: true, ..Slot::held_by(worker) });
             pool.actions.push_back(Action::Serve(worker));
         }
-        if !pool.slots.is_empty() {
-            pool.phase = Phase::Running;
-            pool.actions.push_back(Action::Booted);
-        }
+        pool.phase = Phase::Running;
+        pool.actions.push_back(Action::Booted);
         pool.fill();
         pool
     }

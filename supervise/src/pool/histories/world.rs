@@ -39,7 +39,11 @@ impl World {
         let adopted =
             || (0..adopted).map(|slot| WorkerId { slot: slot * 2, generation: 1 + u64::from(slot) });
         World {
-            pool: Pool::adopting(config, [], adopted()),
+            pool: if adopted().next().is_some() {
+                Pool::adopting(config, [], adopted())
+            } else {
+                Pool::new(config)
+            },
             now: Instant::now(),
             living: adopted()
                 .map(|worker| (worker, Process { is_stubborn: false, has_spoken: true }))

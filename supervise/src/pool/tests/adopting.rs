@@ -47,10 +47,13 @@ fn a_failed_start_beside_adopted_workers_ends_nothing() {
 }
 
 #[test]
-fn without_an_adopted_worker_it_boots_like_a_new_pool() {
+fn a_failed_start_is_tried_again_even_if_nobody_was_left_to_adopt() {
     let mut rig = Rig::adopting(1, &[w(0, 1)], &[]);
-    assert_eq!(rig.perform(), [Action::Spawn(w(0, 2))]);
-    assert_eq!(rig.send(Event::Ready(w(0, 2))), [Action::Serve(w(0, 2)), Action::Booted]);
+    assert_eq!(rig.perform(), [Action::Booted, Action::Spawn(w(0, 2))]);
+    let actions = rig.send(exited(w(0, 2)));
+    assert!(matches!(actions[..], [Action::Gone { .. }, Action::BackingOff { slot: 0, .. }]), "{actions:?}");
+    assert_eq!(rig.after(2), [Action::Spawn(w(0, 3))]);
+    assert_eq!(rig.send(Event::Ready(w(0, 3))), [Action::Serve(w(0, 3))]);
 }
 
 #[test]
