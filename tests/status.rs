@@ -26,7 +26,8 @@ fn workers_are_listed_by_age_with_their_apps_and_heartbeats() {
     let mut pids: Vec<_> =
         service.processes("dirty worker").iter().map(|process| i64::from(process.pid)).collect();
     let mut listed: Vec<_> = status.workers.iter().map(|worker| worker.pid).collect();
-    (pids.sort_unstable(), listed.sort_unstable());
+    pids.sort_unstable();
+    listed.sort_unstable();
     assert_eq!(listed, pids);
     assert_eq!(status.workers[0].apps, [APP, "bench_app:LimitedApp"]);
     assert_eq!(status.workers[1].apps, [APP]);
