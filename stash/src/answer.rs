@@ -62,7 +62,7 @@ impl Stash {
                 Answer::Bool(true)
             }
             StashOp::DeleteTable => Answer::Bool(self.delete_table(table)),
-            StashOp::Tables => self.list_tables()?,
+            StashOp::Tables => Answer::Listing(Listing::tables(self)?),
             StashOp::Exists => Answer::Bool(match key()? {
                 Key::None => self.has_table(table),
                 key => self.get(table, key).is_some(),
@@ -75,18 +75,6 @@ impl Stash {
             }
         })
     }
-
-    fn list_tables(&self) -> Result<Answer<'_>, StashError> {
-        let names = self.tables();
-        let size = names.iter().map(|name| 5 + name.len() as u64).sum();
-        let (max_count, max_size) = (gunmetal_protocol::MAX_ITEM_COUNT.into(), MAX_LIST_SIZE);
-        let count = names.len() as u64;
-        if count > max_count || size > max_size {
-            let what = "the tables".to_owned();
-            return Err(StashError::ReplyTooLong { what, count, size, max_count, max_size });
-        }
-        Ok(encoded(&Value::List(names.into_iter().map(Value::from).collect())))
-    }
 }
 
 fn encoded(value: &Value) -> Answer<'static> {
@@ -96,6 +84,3 @@ fn encoded(value: &Value) -> Answer<'static> {
     debug_assert!(written.is_ok(), "{written:?}");
     Answer::Encoded(out.into_contiguous())
 }
-
-/// A frame's payload, but for what is around the list.
-const MAX_LIST_SIZE: u64 = gunmetal_protocol::MAX_PAYLOAD_LEN as u64 - 64;

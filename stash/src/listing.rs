@@ -4,18 +4,18 @@
 //! [`advance`](Listing::advance) until it is done; the table may change in between. Each key that is there all the while is
 //! listed once.
 
-use gunmetal_protocol::{ByteString, MAX_ITEM_COUNT, MAX_PAYLOAD_LEN};
+use gunmetal_protocol::{MAX_ITEM_COUNT, MAX_PAYLOAD_LEN};
 
 use crate::entry::Entry;
 use crate::error::StashError;
 use crate::key::{Key, str_at_front};
 use crate::pattern::Pattern;
-use crate::stash::Stash;
+use crate::stash::{Source, Stash};
 
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Listing {
-    table: ByteString,
+    source: Source,
     pattern: Option<Pattern>,
     what: What,
     /// The sequence number of the last entry that was looked at.
@@ -50,9 +50,14 @@ pub enum Values {
 }
 
 impl Listing {
+    /// The names of all tables.
+    pub(crate) fn tables(stash: &Stash) -> Result<Listing, StashError> {
+        Listing::new(stash, Source::Names, None, What::Keys, 0)
+    }
+
     /// All keys of a table that match.
     pub(crate) fn keys(stash: &Stash, table: &str, pattern: Option<&str>) -> Result<Listing, StashError> {
-        Listing::new(stash, table, pattern, What::Keys, 0)
+        Listing::new(stash, Source::Table(table.into()), pattern, What::Keys, 0)
     }
 
     /// At most `max_count` of the entries behind `cursor` that match.
@@ -63,12 +68,13 @@ impl Listing {
         (cursor, max_count): (u64, u64),
         values: Values,
     ) -> Result<Listing, StashError> {
-        Listing::new(stash, table, pattern, What::Scan { max_count: max_count.max(1), values }, cursor)
+        let what = What::Scan { max_count: max_count.max(1), values };
+        Listing::new(stash, Source::Table(table.into()), pattern, what, cursor)
     }
 
     fn new(
         stash: &Stash,
-        table: &str,
+        source: Source,
         pattern: Option<&str>,
         what: What,
         cursor: u64,
@@ -80,11 +86,11 @@ impl Listing {
             return Err(StashError::PatternTooLong { len: pattern.len(), max: MAX_PATTERN_LEN });
         }
         Ok(Listing {
-            table: table.into(),
+            last: stash.source(&source).map_or(0, |table| table.last_seq()),
+            source,
             pattern: pattern.map(Pattern::new),
             what,
             seen: cursor,
-            last: stash.table(table).map_or(0, |table| table.last_seq()),
             items: vec![0; HEAD_LEN],
             count: 0,
             size: 0,
@@ -95,7 +101,7 @@ impl Listing {
     /// Looks at some more of the table: about as many keys as `work` says, and fewer if they are long. Whether that was
     /// all.
     pub fn advance(&mut self, stash: &Stash, work: usize) -> bool {
-        let Some(table) = stash.table(&self.table) else {
+        let Some(table) = stash.source(&self.source) else {
             self.last = self.seen;
             return true;
         };
@@ -125,7 +131,10 @@ impl Listing {
     pub fn finish(mut self) -> Result<Vec<u8>, StashError> {
         if self.count > MAX_ITEM_COUNT.into() || self.size > MAX_SIZE {
             return Err(StashError::ReplyTooLong {
-                what: format!("the keys of {}", self.table),
+                what: match &self.source {
+                    Source::Names => "the tables".to_owned(),
+                    Source::Table(table) => format!("the keys of {table}"),
+                },
                 count: self.count,
                 size: self.size,
                 max_count: MAX_ITEM_COUNT.into(),

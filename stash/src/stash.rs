@@ -1,7 +1,7 @@
 //! All tables, their limit, and what they are asked.
 
-use gunmetal_protocol::Bytes;
-use hashbrown::{DefaultHashBuilder, HashMap};
+use gunmetal_protocol::{ByteString, Bytes};
+use hashbrown::DefaultHashBuilder;
 
 use crate::entry::{Entry, NewValue, Stored};
 use crate::error::StashError;
@@ -24,18 +24,23 @@ use crate::table::Table;
 /// ```
 #[derive(Debug)]
 pub struct Stash {
-    tables: HashMap<Box<str>, Named>,
+    /// The tables' names, in the order in which they were made; under each its place among the tables.
+    names: Table,
+    tables: Vec<Option<Table>>,
+    /// Places that are free.
+    free: Vec<usize>,
     /// For the keys of all tables.
     hasher: DefaultHashBuilder,
-    /// Counts the tables there have been: they are listed in the order in which they were made.
-    made: u64,
     memory: Memory,
 }
 
+/// What can be listed.
 #[derive(Debug)]
-struct Named {
-    made: u64,
-    table: Table,
+pub(crate) enum Source {
+    /// The names of the tables.
+    Names,
+    /// A table, by its name.
+    Table(ByteString),
 }
 
 /// What there is to say about a table.
@@ -52,9 +57,10 @@ impl Stash {
     #[must_use]
     pub fn new(limit: u64) -> Stash {
         Stash {
-            tables: HashMap::new(),
+            names: Table::default(),
+            tables: Vec::new(),
+            free: Vec::new(),
             hasher: DefaultHashBuilder::default(),
-            made: 0,
             memory: Memory::new(limit),
         }
     }
@@ -96,8 +102,9 @@ impl Stash {
     }
 
     fn put_value(&mut self, name: &str, key: Key<'_>, value: NewValue<'_>) -> Result<(), StashError> {
+        let place = self.place(name);
         let Self { tables, hasher, memory, .. } = self;
-        let Some(Named { table, .. }) = tables.get_mut(name) else {
+        let Some(table) = place.and_then(|place| tables[place].as_mut()) else {
             // A table is not left behind by a put that is refused.
             let size = table_cost(name) + Entry::cost_of(key.encoded_len(), value);
             memory.exchange(name, size, 0)?;
@@ -119,28 +126,30 @@ impl Stash {
     #[must_use]
     #[inline]
     pub fn get(&self, table: &str, key: Key<'_>) -> Option<Stored<'_>> {
-        let table = &self.tables.get(table)?.table;
+        let table = self.table(table)?;
         table.get(table.find(&key, &self.hasher))
     }
 
     /// Removes a key; says whether it was there.
     pub fn delete(&mut self, table: &str, key: Key<'_>) -> bool {
-        let Some(Named { table, .. }) = self.tables.get_mut(table) else { return false };
+        let place = self.place(table);
+        let Self { tables, hasher, memory, .. } = self;
+        let Some(table) = place.and_then(|place| tables[place].as_mut()) else { return false };
         let before = table.used();
-        let deleted = table.remove(table.find(&key, &self.hasher));
-        self.memory.used -= before - table.used();
+        let deleted = table.remove(table.find(&key, hasher));
+        memory.used -= before - table.used();
         deleted
     }
 
     /// Whether there is such a table.
     #[must_use]
     pub fn has_table(&self, table: &str) -> bool {
-        self.tables.contains_key(table)
+        self.place(table).is_some()
     }
 
     /// Removes all keys of a table, if there is one.
     pub fn clear(&mut self, table: &str) {
-        if let Some(Named { table, .. }) = self.tables.get_mut(table) {
+        if let Some(table) = self.place(table).and_then(|place| self.tables[place].as_mut()) {
             self.memory.remove(table.clear());
         }
     }
@@ -148,7 +157,7 @@ impl Stash {
     /// What there is to say about a table, if there is one.
     #[must_use]
     pub fn info(&self, table: &str) -> Option<Info> {
-        let table = &self.tables.get(table)?.table;
+        let table = self.table(table)?;
         Some(Info { len: table.len(), used: table.used() })
     }
 
@@ -158,30 +167,30 @@ impl Stash {
     ///
     /// There is too little room.
     pub fn ensure(&mut self, name: &str) -> Result<(), StashError> {
-        if self.has_table(name) {
+        let found = self.names.find(&Key::Str(name), &self.hasher);
+        if self.names.get(found).is_some() {
             return Ok(());
         }
-        let cost = table_cost(name);
-        self.memory.exchange(name, cost, 0)?;
-        self.made += 1;
-        self.tables.insert(name.into(), Named { made: self.made, table: Table::default() });
+        self.memory.exchange(name, table_cost(name), 0)?;
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.tables.push(None);
+            self.tables.len() - 1
+        });
+        self.tables[place] = Some(Table::default());
+        self.names.put(found, &Key::Str(name), NewValue::Borrowed(&place.to_ne_bytes()));
         Ok(())
     }
 
     /// Removes a table; says whether there was one.
     pub fn delete_table(&mut self, name: &str) -> bool {
-        let Some(Named { mut table, .. }) = self.tables.remove(name) else { return false };
-        self.memory.remove(table.clear());
+        let Some(place) = self.place(name) else { return false };
+        self.names.remove(self.names.find(&Key::Str(name), &self.hasher));
+        self.free.push(place);
+        if let Some(mut table) = self.tables[place].take() {
+            self.memory.remove(table.clear());
+        }
         self.memory.used -= table_cost(name);
         true
-    }
-
-    /// The tables' names in the order in which they were made.
-    #[must_use]
-    pub fn tables(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self.tables.iter().map(|(name, named)| (named.made, &**name)).collect();
-        names.sort_unstable();
-        names.into_iter().map(|(_, name)| name).collect()
     }
 
     /// Frees the memory of some of the entries that were removed with others, and says whether there are more. What
@@ -198,8 +207,23 @@ impl Stash {
         self.memory.is_unswept()
     }
 
-    pub(crate) fn table(&self, name: &str) -> Option<&Table> {
-        self.tables.get(name).map(|named| &named.table)
+    pub(crate) fn source(&self, source: &Source) -> Option<&Table> {
+        match source {
+            Source::Names => Some(&self.names),
+            Source::Table(name) => self.table(name),
+        }
+    }
+
+    #[inline]
+    fn table(&self, name: &str) -> Option<&Table> {
+        self.tables[self.place(name)?].as_ref()
+    }
+
+    #[inline]
+    fn place(&self, name: &str) -> Option<usize> {
+        let found = self.names.find(&Key::Str(name), &self.hasher);
+        let place = self.names.get(found)?.bytes();
+        place.first_chunk().map(|place| usize::from_ne_bytes(*place))
     }
 }
 

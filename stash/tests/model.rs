@@ -360,3 +360,22 @@ fn a_pattern_that_is_too_long_is_refused() {
     let error = ask(&mut stash, &request).unwrap_err().to_string();
     assert_eq!(error, "a pattern of 1025 bytes exceeds the limit of 1024 bytes");
 }
+
+#[test]
+fn many_tables_are_listed_in_the_order_in_which_they_were_made() {
+    let mut stash = Stash::new(1 << 30);
+    let name = |number: u32| format!("table {number}");
+    for number in 0..20_000 {
+        stash.put(&name(number), Key::None, &number.to_be_bytes()).unwrap();
+    }
+    for number in (0..20_000_u32).filter(|number| !number.is_multiple_of(7)) {
+        assert!(stash.delete_table(&name(number)));
+    }
+    stash.ensure("last").unwrap();
+    let left = (0..20_000_u32).filter(|number| number.is_multiple_of(7)).map(name);
+    let left: Vec<Value> = left.chain(["last".to_owned()]).map(Value::from).collect();
+    assert_eq!(ask(&mut stash, &gunmetal_protocol::value!({"op": 9})).unwrap(), Value::from(left));
+    for number in (0..20_000_u32).step_by(7) {
+        assert_eq!(stash.get(&name(number), Key::None).map(Stored::bytes), Some(&number.to_be_bytes()[..]));
+    }
+}
