@@ -5,7 +5,7 @@
 use bytes::BytesMut;
 use gunmetal_protocol::{
     Bytes, ErrorPayload, Frame, FrameDecoder, FrameReader, HeaderError, ManageRef, MessageType, RequestRef,
-    Segments, StashRef, decode_chunk, decode_result, encode_frame,
+    ScanRef, Segments, StashRef, decode_chunk, decode_result, encode_frame,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -51,7 +51,7 @@ fn read_message(message_type: MessageType, payload: Bytes) {
         MessageType::Response => drop(decode_result(payload)),
         MessageType::Chunk => drop(decode_chunk(payload)),
         MessageType::Error => drop(ErrorPayload::decode(payload)),
-        MessageType::Stash => drop(StashRef::decode(&payload)),
+        MessageType::Stash => drop((StashRef::decode(&payload), ScanRef::decode(&payload))),
         MessageType::Manage => drop(ManageRef::decode(&payload)),
         MessageType::End | MessageType::Status | MessageType::Link | MessageType::Cancel => {}
     }
