@@ -224,6 +224,38 @@ fn term_to_the_whole_process_group_lets_running_calls_finish_too() {
 }
 
 #[test]
+fn a_signal_to_the_process_group_lets_running_calls_finish_and_starts_nobody() {
+    use std::os::unix::process::CommandExt;
+
+    for signal in ["TERM", "INT"] {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("dirty.sock");
+        let mut command = std::process::Command::new(support::example_binary("probe"));
+        command.args(["--dirty-only", "--dirty-workers", "2", "--dirty-socket"]).arg(&socket);
+        command.env("TMPDIR", directory.path()).stderr(std::process::Stdio::piped()).process_group(0);
+        let mut service = Service::of(command, directory);
+        service.wait_for("the dirty socket", || UnixStream::connect(&socket).ok());
+        let client = Client::at(&socket);
+        let running = {
+            let client = client.clone();
+            thread::spawn(move || client.execute::<Value>(APP, "sleep", args![1]))
+        };
+        wait_until_running(&service, &client, 1);
+
+        let group = format!("-{}", service.pid());
+        let sent = std::process::Command::new("kill").args([&format!("-{signal}"), "--", &group]).status();
+        assert!(sent.unwrap().success());
+
+        assert_eq!(running.join().unwrap().unwrap(), value!(1), "{signal}");
+        assert_eq!(service.wait().code(), Some(0), "{signal}");
+        let log = service.log();
+        let booted = log.iter().filter(|line| line.contains("Booting dirty worker")).count();
+        assert_eq!(booted, 2, "{signal}: {log:#?}");
+        assert!(!log.iter().any(|line| line.contains("WARNING")), "{signal}: {log:#?}");
+    }
+}
+
+#[test]
 fn a_log_that_cannot_be_written_costs_the_log_only() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("dirty.sock");

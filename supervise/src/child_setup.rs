@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{Pid, getppid};
+use nix::unistd::{Pid, getppid, setpgid};
 
 use crate::fork::Newborn;
 use crate::{set_title, sys};
@@ -17,6 +17,7 @@ pub struct ChildSetup {
     keep: Vec<RawFd>,
     death_signal: Option<Signal>,
     held: SigSet,
+    own_group: bool,
 }
 
 impl ChildSetup {
@@ -28,6 +29,7 @@ impl ChildSetup {
             keep: vec![0, 1, 2],
             death_signal: Some(Signal::SIGTERM),
             held: SigSet::empty(),
+            own_group: false,
         }
     }
 
@@ -52,11 +54,19 @@ impl ChildSetup {
         self.held = signals.into_iter().collect();
         self
     }
+
+    /// Leaves the parent's process group for one of its own: what a terminal or `kill` sends to the whole group is then the
+    /// parent's to pass on.
+    #[must_use]
+    pub fn own_group(mut self) -> ChildSetup {
+        self.own_group = true;
+        self
+    }
 }
 
 impl Newborn {
     /// Sheds what was inherited: closes every descriptor that `setup` does not keep, resets signal dispositions and
-    /// the signal mask, sets the title, and arms the parent-death signal.
+    /// the signal mask, leaves the group if asked to, sets the title, and arms the parent-death signal.
     ///
     /// The values that owned the closed descriptors are now about nothing, or soon about somebody else's file: they
     /// must be neither used nor dropped in this process. [`spawn_child`](crate::spawn_child) sees to the dropping.
@@ -71,6 +81,10 @@ impl Newborn {
         sys::descriptors::close_all_but(&setup.keep)
             .map_err(|errno| BecomeChildError::Descriptors(errno.into()))?;
         sys::dispositions::reset(&setup.held).map_err(|errno| BecomeChildError::Signals(errno.into()))?;
+        if setup.own_group {
+            // Refused only to the leader of a session, whose group is its own already.
+            let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+        }
         set_title(&setup.title);
         let parent = Parent::watch(self.parent)?;
         parent.arm_death_signal(setup.death_signal)?;

@@ -20,7 +20,7 @@ impl DirtyArbiter<'_> {
         loop {
             if let Some(action) = self.next_router_action() {
                 self.perform_router(action);
-            } else if let Some(action) = self.workers.next_action(|_, signal| Some(signal)) {
+            } else if let Some(action) = self.workers.next_action(|_, signal| Some(for_worker(signal))) {
                 self.perform_worker(action);
             } else {
                 return;
@@ -228,4 +228,9 @@ impl DirtyArbiter<'_> {
         self.failure.get_or_insert(ServiceError::startup(process, failure));
         self.stop(StopMode::Now);
     }
+}
+
+/// To a worker SIGINT is a polite wish, as SIGTERM is; "at once" is SIGQUIT.
+fn for_worker(signal: Signal) -> Signal {
+    if signal == Signal::SIGINT { Signal::SIGQUIT } else { signal }
 }

@@ -30,6 +30,7 @@ pub(super) fn spawn(
             .keep(&link)
             .keep(&listener)
             .hold_back(UNHEARD)
+            .own_group()
             .death_signal(Signal::SIGKILL);
         if let Some(heartbeat) = &heartbeat {
             setup = setup.keep(heartbeat);

@@ -59,6 +59,8 @@ fn spawn_on(
             .keep(&heartbeat)
             .keep(&listener)
             .hold_back(HEARD)
+            // Ctrl-C is for its arbiter, which stops it once the calls have finished.
+            .own_group()
             .death_signal(Signal::SIGKILL);
         let outcome = newborn
             .become_child(setup)

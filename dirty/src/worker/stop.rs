@@ -9,7 +9,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 /// What ends a worker.
 #[derive(Debug)]
 pub enum StopSource {
-    /// SIGTERM drains, SIGQUIT and SIGINT end at once, SIGUSR1 opens the log file anew, SIGHUP and SIGUSR2 do nothing. For
+    /// SIGTERM and SIGINT drain, SIGQUIT ends at once, SIGUSR1 opens the log file anew, SIGHUP and SIGUSR2 do nothing. For
     /// the main thread of a process of its own: the signals stay blocked in it.
     Signals,
     /// A [`StopHandle`].
@@ -111,7 +111,7 @@ impl StopWatch {
                     i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
                 Ok(Some(match signal {
                     Some(Signal::SIGUSR1) => StopNews::ReopenLogs,
-                    Some(Signal::SIGTERM) => StopNews::Stop(Stop::Drain),
+                    Some(Signal::SIGTERM | Signal::SIGINT) => StopNews::Stop(Stop::Drain),
                     _ => StopNews::Stop(Stop::Immediate),
                 }))
             }
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(watch.read().unwrap(), None);
         for (signal, news) in [
             (Signal::SIGTERM, StopNews::Stop(Stop::Drain)),
-            (Signal::SIGINT, StopNews::Stop(Stop::Immediate)),
+            (Signal::SIGINT, StopNews::Stop(Stop::Drain)),
             (Signal::SIGQUIT, StopNews::Stop(Stop::Immediate)),
             (Signal::SIGUSR1, StopNews::ReopenLogs),
         ] {
