@@ -67,6 +67,8 @@ pub(crate) struct Dispatcher {
     lanes: Vec<Option<Lane>>,
     /// How many lanes there have been: makes their ids unique.
     lane_serial: u32,
+    /// How many calls have been handed to lanes.
+    turn_count: u64,
     /// Payload bytes held by the queues.
     queued_bytes: usize,
     /// Lanes with answers that are not accounted for yet.
@@ -110,6 +112,7 @@ impl Dispatcher {
             workers: Vec::new(),
             lanes: Vec::new(),
             lane_serial: 0,
+            turn_count: 0,
             queued_bytes: 0,
             answered: Vec::new(),
             unsettled: false,

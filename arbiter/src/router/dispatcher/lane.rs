@@ -64,6 +64,8 @@ pub(crate) struct Lane {
     pub(crate) since: Instant,
     /// Actions (app, action) answered since then.
     pub(crate) answered: Vec<(usize, Option<usize>)>,
+    /// Which of all handed calls was this lane's last, counted from 1.
+    pub(crate) turn: u64,
 }
 
 /// Where a lane is in its life.
@@ -127,6 +129,7 @@ impl Lane {
             moved: now,
             since: now,
             answered: Vec::new(),
+            turn: 0,
         }
     }
 

@@ -26,18 +26,23 @@ impl Dispatcher {
         }
     }
 
-    /// The first idle lane of a worker that holds the app.
+    /// Of the idle lanes of workers that hold the app, the one that has been idle the longest: calls that come one by
+    /// one go round, as gunicorn's do.
     pub(super) fn idle_lane(&self, app: usize) -> Option<usize> {
-        self.apps[app].lanes.iter().copied().find(|&index| {
-            self.lanes[index].as_ref().is_some_and(|lane| lane.is_idle() && self.takes_work(lane.worker))
-        })
+        let idle = self.apps[app].lanes.iter().filter_map(|&index| {
+            let lane = self.lanes[index].as_ref()?;
+            (lane.is_idle() && self.takes_work(lane.worker)).then_some((lane.turn, index))
+        });
+        idle.min().map(|(_, index)| index)
     }
 
     /// Gives a lane one more call; returns the lane's name and the call's sequence number there.
     pub(super) fn hand(&mut self, lane_index: usize, call: Call, now: Instant) -> (LaneId, u64) {
         let expected = self.expected(&call);
         let limit = self.limits.dirty_timeout;
+        self.turn_count += 1;
         let lane = self.lanes[lane_index].as_mut().expect("a lane that was just chosen");
+        lane.turn = self.turn_count;
         if matches!(call.body, Body::Upload { .. }) {
             lane.phase = Phase::Uploading;
             self.upload_count += 1;

@@ -18,6 +18,18 @@ fn an_idle_lane_takes_a_call_at_once() {
 }
 
 #[test]
+fn calls_that_come_one_by_one_go_round() {
+    let (mut bench, lanes) = Bench::with_lanes(3, None);
+    let mut taken = Vec::new();
+    for _ in 0..6 {
+        let Admission::Hand { lane, seq } = bench.call("x") else { panic!("no lane is idle") };
+        bench.reply(lane, seq);
+        taken.push(lane);
+    }
+    assert_eq!(taken, [&lanes[..], &lanes[..]].concat());
+}
+
+#[test]
 fn a_call_waits_while_its_worker_is_being_started() {
     let mut bench = Bench::new(None);
     assert_eq!(bench.call("x"), Admission::Queued);
