@@ -241,5 +241,5 @@ const CHUNK_LEN: usize = 1 << CHUNK_BITS;
 /// again and again.
 const MERGED_LEN: usize = CHUNK_LEN / 4 * 3;
 
-/// Entries that a table can have: their places are numbered with 32 bits, and half of the slots may be vacant.
-pub(crate) const MAX_ENTRY_COUNT: usize = 1 << 31;
+/// Entries that a table can have: their places are numbered with 32 bits, and more than half of the slots may be vacant.
+pub(crate) const MAX_ENTRY_COUNT: usize = 1 << 30;
