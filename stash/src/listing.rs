@@ -12,7 +12,8 @@ use crate::key::{Key, str_at_front};
 use crate::pattern::Pattern;
 use crate::stash::{Source, Stash};
 
-/// See the [module](self).
+/// Keys of a table, or some of its entries, that are gathered bit by bit: [`advance`](Self::advance) until it is done, then
+/// [`finish`](Self::finish). The table may change in between; each key that is there all the while is listed once.
 #[derive(Debug)]
 pub struct Listing {
     source: Source,
