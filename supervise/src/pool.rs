@@ -267,7 +267,10 @@ impl Pool {
         for process in self.processes.values_mut() {
             process.tick(&mut cx);
         }
-        self.slots.values_mut().filter_map(|slot| slot.recycle.as_mut()).for_each(|recycle| recycle.tick(now));
+        self.slots
+            .values_mut()
+            .filter_map(|slot| slot.recycle.as_mut())
+            .for_each(|recycle| recycle.tick(now));
         let due: Vec<u32> = self
             .slots
             .iter()

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use gunmetal_supervise::WorkerId;
 
-use super::{Action, Dispatcher};
 use super::call::{Body, Caller};
 use super::deadlines::{NEWS_GRACE, READER_STALL};
 use super::lane::{ConnectionEnd, LaneId, LaneState, Phase, STALL};
 use super::worker::WorkerState;
+use super::{Action, Dispatcher};
 
 /// What a frame on a lane is to its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -62,7 +62,12 @@ pub(super) struct Grant {
 }
 
 impl State {
-    pub(super) fn new(dispatcher: Dispatcher, stash: Stash, parent: Rc<Outbox>, questions: Questions) -> State {
+    pub(super) fn new(
+        dispatcher: Dispatcher,
+        stash: Stash,
+        parent: Rc<Outbox>,
+        questions: Questions,
+    ) -> State {
         State {
             dispatcher,
             stash,
