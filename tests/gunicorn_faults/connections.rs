@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use gunmetal::protocol::MessageType;
+use gunmetal::protocol::{ErrorType, MessageType};
 use gunmetal::{Bytes, Value, args, value};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
@@ -82,6 +82,25 @@ fn eight_half_frames_of_32_mib() {
     }
     drop(client);
     traces.are_all_that_is_left(&service, 128 << 10);
+}
+
+/// Whoever holds memory that others wait for, and sends no more, is told why its connection is closed.
+#[test]
+fn half_a_stash_frame_while_others_wait_for_the_memory() {
+    let service = probe(1, &[]);
+    let bytes = Bytes::from(vec![7; 40 << 20]);
+    let put = value!({"op": 1, "table": "t", "key": "k", "value": bytes});
+    let put = frame_of(MessageType::Stash, 9, &put);
+    let mut half = Raw::connect(&service);
+    half.send(&put[..put.len() / 2]);
+
+    let mut whole = Raw::connect(&service);
+    whole.send(&put);
+    assert_eq!(whole.result(9), value!(true));
+
+    let error = half.error(0);
+    assert_eq!(error.error_type, ErrorType::Protocol, "{error:?}");
+    assert!(half.receive().is_none());
 }
 
 /// With gunicorn its call runs. Ours: it does not.

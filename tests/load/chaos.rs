@@ -14,15 +14,15 @@ use crate::support::{Process, Service};
 
 #[test]
 fn whoever_is_killed_nobody_waits_for_ever_and_nothing_is_left() {
-    let seed = std::env::var("GUNMETAL_CHAOS_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = std::env::var("CHAOS_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
     // To repeat a failure.
-    println!("GUNMETAL_CHAOS_SEED={seed}");
+    println!("CHAOS_SEED={seed}");
     let flags = ["--dirty-socket", "dirty.sock", "--dirty-workers", "2", "--dirty-threads", "2"];
     let limits = ["--dirty-timeout", "20", "--dirty-graceful-timeout", "5"];
     let service = Service::start("probe", &[&flags[..], &limits].concat(), &[]);
     let settled = || settled(&service);
-    service.wait_for("the workers", || settled());
+    service.wait_for("the workers", settled);
     let traces = Traces::of(&service);
 
     let tally = under_load(&service, || wreak_havoc(&service, Random(seed | 1), duration()));

@@ -90,7 +90,7 @@ async fn give_up_while(go_on: impl Fn() -> bool, client: Client) {
             i += 1;
             let (client, patience) = (client.clone(), Duration::from_micros(i * 977 % 5000));
             tasks.spawn(async move {
-                let given_up = match i % 4 {
+                match i % 4 {
                     0 => {
                         let mut stream = client.stream::<Bytes>(APP, "stream", args![100, 20_000]);
                         timeout(patience, async { while stream.next().await.is_some() {} }).await.is_err()
@@ -101,8 +101,7 @@ async fn give_up_while(go_on: impl Fn() -> bool, client: Client) {
                     }
                     2 => timeout(patience, client.execute::<f64>(APP, "sleep", args![0.003])).await.is_err(),
                     _ => timeout(patience, client.execute::<Value>(APP, "noop", args![])).await.is_err(),
-                };
-                drop(given_up);
+                }
             });
         }
         tasks.join_next().await;

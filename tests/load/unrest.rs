@@ -15,6 +15,8 @@ pub(crate) struct Restless {
     pub(crate) service: Service,
     /// How long a worker takes to start, in seconds.
     init_delay: tempfile::NamedTempFile,
+    /// Workers are replaced after some calls.
+    recycles: bool,
     traces: Traces,
     /// Answered whatever happens.
     client: Client,
@@ -33,7 +35,8 @@ impl Restless {
         drop(client);
         let traces = Traces::of(&service);
         let client = self::client(&service);
-        Restless { service, init_delay, traces, client }
+        let recycles = flags.contains(&"--dirty-max-requests");
+        Restless { service, init_delay, recycles, traces, client }
     }
 
     /// Signals for as long as `duration`: one at a time, each done with before the next; several on top of each other;
@@ -54,7 +57,11 @@ impl Restless {
                 count += 1;
                 self.service.signal(signal);
                 assert!(!worker_pids(&self.client).is_empty(), "nobody is ready");
-                if !storm {
+                if self.recycles {
+                    // Time for the workers to have their share of calls.
+                    self.settles();
+                    std::thread::sleep(Duration::from_secs(1));
+                } else if !storm {
                     self.settles();
                 } else if round % 4 == 1 {
                     std::thread::sleep(Duration::from_millis(10));
@@ -88,7 +95,8 @@ impl Restless {
         killed
     }
 
-    /// Every worker that there is supposed to be is ready, and no other is left.
+    /// Every worker that there is supposed to be is ready, and no other is left; where workers are recycled all the time
+    /// there is always another.
     fn settles(&self) {
         let target = || {
             let log = self.service.log();
@@ -98,13 +106,14 @@ impl Restless {
         self.service.wait_for("the workers to settle", || {
             let ready = worker_pids(&self.client);
             let processes = self.service.processes("dirty worker");
-            (ready.len() == target() && processes.len() == ready.len()).then_some(())
+            let is_rest = ready.len() == target() && processes.len() == ready.len();
+            (is_rest || self.recycles && ready.len() >= target()).then_some(())
         });
     }
 
     /// How many workers were recycled so far.
     pub(crate) fn recycled_count(&self) -> usize {
-        self.service.log().iter().filter(|line| line.contains("dirty worker: recycled")).count()
+        self.service.log().iter().filter(|line| line.contains("Recycling dirty worker")).count()
     }
 
     /// Brings the service back to two workers, and checks that it holds nothing that it did not hold at first.
