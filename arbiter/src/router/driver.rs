@@ -60,6 +60,8 @@ pub(super) struct Shared {
     unswept: Notify,
     /// Memory for large messages to the stash.
     budget: reception::Budget,
+    /// Long answers of the stash.
+    lists: stash_service::Lists,
 }
 
 /// Serves until the parent says stop, or is gone.
@@ -89,6 +91,7 @@ pub(super) async fn serve(config: RouterConfig) -> Result<(), RouterError> {
         reopen_logs: config.reopen_logs,
         unswept: Notify::new(),
         budget: reception::Budget::new(),
+        lists: stash_service::Lists::default(),
     });
     shared.spawn(timer::run(shared.clone()));
     shared.spawn(linger::run(shared.clone()));

@@ -5,10 +5,13 @@
 //! ([`sweep`]), large values are received by [`reception`](super::reception).
 
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use gunmetal_protocol::{HEADER_LEN, MessageType};
+use gunmetal_protocol::{Dict, ErrorPayload, ErrorType, HEADER_LEN, MAX_PAYLOAD_LEN, MessageType};
 use gunmetal_stash::{Answer, Listing, StashError, Stored};
+use tokio::sync::Mutex;
 
 use super::Shared;
 use super::outbox::Outbox;
@@ -48,14 +51,17 @@ impl State {
         None
     }
 
-    fn finish_listing(&mut self, slow: Slow) {
-        match (slow.listing.finish(), self.client_outbox(slow.caller.client).cloned()) {
-            (_, None) => {}
-            (Ok(items), Some(outbox)) => {
-                send_result(&outbox, slow.caller.request_id, Found::Linked(items.into()));
-                list(&mut self.to_flush, &outbox);
-            }
-            (Err(error), Some(_)) => self.refuse(slow.caller, &error),
+    fn finish_listing(&mut self, slow: Slow, lists: &Lists) {
+        let Some(outbox) = self.client_outbox(slow.caller.client).cloned() else { return };
+        match slow.listing.finish() {
+            Ok(items) => match lists.hold(items) {
+                Some(items) => {
+                    send_result(&outbox, slow.caller.request_id, Found::Linked(items));
+                    list(&mut self.to_flush, &outbox);
+                }
+                None => self.send_error(slow.caller, &too_many_lists()),
+            },
+            Err(error) => self.refuse(slow.caller, &error),
         }
     }
 
@@ -67,11 +73,66 @@ impl State {
 impl Slow {
     /// Gathers the answer in steps and sends it.
     pub(super) async fn run(mut self, shared: &Rc<Shared>) {
-        while !self.listing.advance(&shared.state.borrow().stash, STEP) {
-            tokio::task::yield_now().await;
+        if !self.step(shared) {
+            // One at a time: a long list is memory, and there is only one thread to gather it.
+            let _turn = shared.lists.gathering.lock().await;
+            while !self.step(shared) {
+                tokio::task::yield_now().await;
+            }
         }
-        shared.turn(|state, _| state.finish_listing(self));
+        shared.turn(|state, _| state.finish_listing(self, &shared.lists));
     }
+
+    fn step(&mut self, shared: &Shared) -> bool {
+        self.listing.advance(&shared.state.borrow().stash, STEP)
+    }
+}
+
+/// The memory of long lists.
+#[derive(Default)]
+pub(super) struct Lists {
+    gathering: Mutex<()>,
+    /// Bytes of those that were gathered and not yet written to their clients.
+    held: Arc<AtomicUsize>,
+}
+
+/// A list, counted until it is dropped.
+struct Held {
+    items: Vec<u8>,
+    held: Arc<AtomicUsize>,
+}
+
+impl Lists {
+    /// Keeps a list until it is sent; `None` if too much is waiting for clients that don't read.
+    fn hold(&self, items: Vec<u8>) -> Option<Bytes> {
+        if items.len() < LINKED_LEN {
+            return Some(items.into());
+        }
+        if self.held.load(Ordering::Relaxed) + items.len() > MOST_HELD {
+            return None;
+        }
+        self.held.fetch_add(items.len(), Ordering::Relaxed);
+        Some(Bytes::from_owner(Held { items, held: self.held.clone() }))
+    }
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.items
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.items.len(), Ordering::Relaxed);
+    }
+}
+
+fn too_many_lists() -> ErrorPayload {
+    let message = format!(
+        "lists of keys wait to be read by their clients: {MOST_HELD} bytes are the limit for all together"
+    );
+    ErrorPayload { error_type: ErrorType::Stash, message: message.into(), details: Dict::new() }
 }
 
 /// Frees what was cleared, some of it at a time.
@@ -115,6 +176,9 @@ const FALSE: &[u8] = &[0x01, 0x00];
 
 /// From this length on one more part of a write costs less than a copy.
 const LINKED_LEN: usize = 4 << 10;
+
+/// Bytes of lists that may wait for clients to read them: four of the longest.
+const MOST_HELD: usize = 4 * MAX_PAYLOAD_LEN as usize;
 
 /// Keys that are looked at before others are served: some hundred microseconds.
 const STEP: usize = 16 << 10;

@@ -1,5 +1,7 @@
 //! The stash as clients meet it: raw frames.
 
+mod crowd;
+
 use std::io::Write;
 
 use gunmetal_protocol::{
@@ -255,102 +257,6 @@ fn a_put_over_the_limit_is_refused_and_names_the_numbers() {
 /// A put whose value comes in pieces that the test chooses.
 fn put_frame(key: &str, len: usize) -> Vec<u8> {
     stash(1, StashOp::Put, "t", Some(&key.into()), Some(&Value::Bytes(vec![7; len].into())))
-}
-
-#[test]
-fn half_received_values_take_one_budget_and_who_stalls_loses_its_place() {
-    let rig = Rig::new();
-    let frame = put_frame("big", 40 << 20);
-    // One has most of the budget and stops; nobody else wants it yet.
-    let mut stalled = rig.client();
-    stalled.stream.write_all(&frame[..10 << 20]).unwrap();
-    // What fits in beside it is not held up.
-    let mut small = rig.client();
-    assert_eq!(small.put("t", "small", "value"), Ok(true.into()));
-    assert_eq!(small.ask(&put_frame("medium", 1 << 20)), Ok(true.into()));
-    // What does not waits until the other one has stopped for too long.
-    let mut waiting = rig.client();
-    assert_eq!(waiting.ask(&frame), Ok(true.into()));
-    let (error_type, message, _) = reply(stalled.frame()).unwrap_err();
-    assert_eq!(error_type, "DirtyProtocolError");
-    assert!(message.contains("the rest of a frame did not come in time"), "{message}");
-    assert!(stalled.ends());
-    let value = small.get("t", "big").unwrap();
-    assert_eq!(value.as_bytes().unwrap().len(), 40 << 20);
-}
-
-#[test]
-fn a_client_that_goes_while_it_waits_for_memory_is_forgotten() {
-    let rig = Rig::new();
-    let frame = put_frame("big", 40 << 20);
-    let mut first = rig.client();
-    first.stream.write_all(&frame[..1 << 20]).unwrap();
-    for _ in 0..10 {
-        let mut gone = rig.client();
-        gone.stream.write_all(&frame[..100 << 10]).unwrap();
-    }
-    drop(first);
-    assert_eq!(rig.client().ask(&frame), Ok(true.into()));
-}
-
-#[test]
-fn a_client_that_does_not_read_holds_up_itself_alone() {
-    let rig = Rig::new();
-    let mut client = rig.client();
-    client.put("t", "large", Value::Bytes(vec![7; 4 << 20].into())).unwrap();
-    let mut deaf = rig.client();
-    let get = stash(1, StashOp::Get, "t", Some(&"large".into()), None);
-    deaf.stream.write_all(&get.repeat(200)).unwrap();
-    for number in 0..100 {
-        assert_eq!(client.put("t", number, number), Ok(true.into()));
-    }
-    // Its answers are still what they have to be.
-    for _ in 0..200 {
-        assert_eq!(reply(deaf.frame()).unwrap().as_bytes().unwrap().len(), 4 << 20);
-    }
-}
-
-#[test]
-fn clearing_and_listing_large_tables_does_not_keep_others_waiting() {
-    let mut rig = Rig::new();
-    let mut worker = rig.worker(1);
-    let mut client = rig.client();
-    let fill = |client: &mut Peer, table: &str| {
-        let frames: Vec<u8> = (0..300_000_i64)
-            .flat_map(|key| stash(1, StashOp::Put, table, Some(&key.into()), Some(&key.into())))
-            .collect();
-        let mut writer = client.stream.try_clone().unwrap();
-        let writing = std::thread::spawn(move || writer.write_all(&frames).unwrap());
-        for _ in 0..300_000 {
-            client.frame();
-        }
-        writing.join().unwrap();
-    };
-    fill(&mut client, "t");
-    // Many listings at once, and then it is all thrown away.
-    let mut busy = rig.client();
-    let keys = stash(1, StashOp::Keys, "t", None, None);
-    busy.stream.write_all(&keys.repeat(5)).unwrap();
-    busy.stream.write_all(&stash(1, StashOp::Clear, "t", None, None)).unwrap();
-    busy.stream.write_all(&stash(1, StashOp::DeleteTable, "t", None, None)).unwrap();
-    // Meanwhile others are served: their calls and their stash.
-    let serving = std::thread::spawn(move || {
-        for _ in 0..50 {
-            worker.lane().echo();
-        }
-        worker
-    });
-    for id in 0..50 {
-        client.call(id, "echo", "call");
-        assert_eq!(client.result(id), Value::from("call"));
-        assert_eq!(client.put("u", 1, 1), Ok(true.into()));
-    }
-    drop(serving.join().unwrap());
-    for _ in 0..5 {
-        assert_eq!(reply(busy.frame()).unwrap().as_list().unwrap().len(), 300_000);
-    }
-    assert_eq!((reply(busy.frame()), reply(busy.frame())), (Ok(true.into()), Ok(true.into())));
-    assert_eq!(client.op(StashOp::Tables, ""), Ok(value!(["u"])));
 }
 
 #[test]
