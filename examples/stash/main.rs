@@ -18,6 +18,10 @@ impl Factors {
     fn init(_: &InitContext) -> Result<Self> {
         let found = blocking::Client::from_env()?.stash().table("factors");
         let found_async = client::Client::from_env()?.stash().table("factors");
+        // The tables are there before the first worker is.
+        if !found.contains(1)? {
+            found.insert(1, &Vec::<i64>::new())?;
+        }
         Ok(Factors { found, found_async })
     }
 
