@@ -36,6 +36,10 @@ pub fn bind_unix(path: &Path) -> Result<UnixListener, BindError> {
             remove_stale(path, &address)?;
             bind(socket.as_raw_fd(), &address).map_err(failed)?;
         }
+        // Some file systems, /proc among them, say the same of a name that they do not make.
+        Err(Errno::ENOENT) if directory(path).is_dir() => {
+            return Err(BindError::NotInDirectory { path: path.to_owned() });
+        }
         Err(Errno::ENOENT) => return Err(BindError::NoDirectory { path: path.to_owned() }),
         result => result.map_err(failed)?,
     }
@@ -72,6 +76,12 @@ pub enum BindError {
         /// The path.
         path: PathBuf,
     },
+    /// The directory is there, but is none in which sockets can be made.
+    #[error("cannot listen on {}: its directory takes no sockets", path.display())]
+    NotInDirectory {
+        /// The path.
+        path: PathBuf,
+    },
     /// The system refused.
     #[error("cannot listen on {}", path.display())]
     Bind {
@@ -90,6 +100,11 @@ pub enum BindError {
 /// What `setsockopt(2)` refused.
 pub fn set_send_buffer_len(socket: &impl AsFd, len: usize) -> io::Result<()> {
     Ok(setsockopt(&socket.as_fd(), sockopt::SndBuf, &len)?)
+}
+
+/// Where the path's last part is to be.
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn remove_stale(path: &Path, address: &UnixAddr) -> Result<(), BindError> {
@@ -178,6 +193,15 @@ mod tests {
     fn a_path_that_is_too_long_is_named_as_such() {
         let error = bind_unix(Path::new(&"x".repeat(108))).unwrap_err();
         assert!(matches!(error, BindError::TooLong { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_directory_that_is_missing_is_told_from_one_that_takes_no_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = bind_unix(&dir.path().join("missing").join("s")).unwrap_err();
+        assert!(matches!(error, BindError::NoDirectory { .. }), "{error}");
+        let error = bind_unix(Path::new("/proc/s")).unwrap_err();
+        assert!(matches!(error, BindError::NotInDirectory { .. }), "{error}");
     }
 
     #[test]
