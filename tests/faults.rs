@@ -160,6 +160,21 @@ fn a_killed_router_costs_its_calls_and_nothing_else() {
 }
 
 #[test]
+fn a_router_killed_a_few_times_is_replaced_at_once_each_time() {
+    let service = probe(1, &[]);
+    for round in 1..=4 {
+        let router = service.process("router");
+        router.signal(libc::SIGKILL);
+        service.wait_for("the next router", || {
+            let next = service.processes("router").iter().any(|next| next.pid != router.pid);
+            (next && client(&service).execute::<i64>(APP, "echo", args![round]).is_ok()).then_some(())
+        });
+    }
+    let waited = service.log().into_iter().find(|line| line.contains("waiting before the next start"));
+    assert_eq!(waited, None);
+}
+
+#[test]
 fn short_calls_never_wait_for_a_busy_worker() {
     let service = probe(2, &[]);
     let client = client(&service);

@@ -34,6 +34,7 @@ pub(crate) struct Crew {
 /// How processes that end are started again: at once, unless they do so again within seconds.
 pub(crate) fn restarts() -> RestartPolicy {
     RestartPolicy {
+        at_once: 1,
         base_delay: Duration::from_millis(100),
         max_delay: Duration::from_secs(30),
         period: Duration::from_secs(5),

@@ -172,9 +172,14 @@ impl<'a> DirtyArbiter<'a> {
             Heartbeats::Expected(timeout.max(LEAST_HEARTBEAT_TIMEOUT))
         });
         let router = PoolConfig {
-            graceful_timeout: config.graceful_timeout,
+            // When the time is up it has something to say to those who still wait: it is told to stop, not killed.
+            graceful_timeout: config.graceful_timeout.saturating_add(LEAST_CLOSE_TIMEOUT),
             // Nobody is served without one, so it is worth trying often.
-            restarts: RestartPolicy { max_delay: LONGEST_ROUTER_DELAY, ..restarts() },
+            restarts: RestartPolicy {
+                at_once: ROUTERS_AT_ONCE,
+                max_delay: LONGEST_ROUTER_DELAY,
+                ..restarts()
+            },
             ..PoolConfig::default()
         };
         let router_heartbeats =
@@ -363,6 +368,8 @@ const LEAST_BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Shorter silences are the machine's, not the worker's.
 const LEAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(2);
 const LEAST_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Routers in a row that are replaced without a wait. What makes them fail may be over by then.
+const ROUTERS_AT_ONCE: u32 = 5;
 const LONGEST_ROUTER_DELAY: Duration = Duration::from_secs(1);
 /// Longer than any deadline of the pools.
 const FOR_EVER: Duration = Duration::from_secs(3600);

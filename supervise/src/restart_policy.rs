@@ -4,16 +4,18 @@ use std::time::{Duration, Instant};
 
 /// How restarts are delayed, and when to give up.
 ///
-/// The first failure after a quiet time restarts at once. Each further one waits twice as long as the one before. A
-/// *quiet time* of [`period`](Self::period), counted from the last restart, makes the next failure a first one again.
+/// The first failures after a quiet time, [`at_once`](Self::at_once) of them, restart at once. Each further one waits twice
+/// as long as the one before. A *quiet time* of [`period`](Self::period), counted from the last restart, makes the next failure a first one again.
 ///
 /// ```text
-/// failure  1   2        3          4                     (base_delay = 1 s)
+/// failure  1   2        3          4                     (at_once = 1, base_delay = 1 s)
 /// wait     0   1..1.25  2..2.5     4..5       …  max_delay
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RestartPolicy {
-    /// The wait of the second failure in a row; doubled by each further one.
+    /// How many crashes in a row are answered without a wait.
+    pub at_once: u32,
+    /// The wait of the first failure in a row that has one; doubled by each further one.
     pub base_delay: Duration,
     /// The longest wait, before jitter.
     pub max_delay: Duration,
@@ -24,9 +26,10 @@ pub struct RestartPolicy {
 }
 
 impl Default for RestartPolicy {
-    /// 500 ms doubling to 30 s, forgotten after a minute without failure, and never giving up.
+    /// The first at once, then 500 ms doubling to 30 s, forgotten after a minute without failure, and never giving up.
     fn default() -> Self {
         RestartPolicy {
+            at_once: 1,
             base_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(30),
             period: Duration::from_secs(60),
@@ -38,7 +41,7 @@ impl Default for RestartPolicy {
 /// What kind of end a restart answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// It ended after it had been ready. The first such end in a row is answered at once.
+    /// It ended after it had been ready. The first such ends in a row are answered at once.
     Crash,
     /// It ended before it was ready. Trying again at once would most likely fail again, so even the first waits.
     Startup,
@@ -73,8 +76,8 @@ impl RestartHistory {
             return None;
         }
         let doublings = match failure {
-            Failure::Crash => self.streak.checked_sub(1),
-            Failure::Startup => Some(self.streak.saturating_sub(1)),
+            Failure::Crash => self.streak.checked_sub(policy.at_once),
+            Failure::Startup => Some(self.streak.saturating_sub(policy.at_once)),
         };
         let delay = doublings.map_or(Duration::ZERO, |doublings| {
             let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
@@ -126,6 +129,7 @@ mod tests {
     use super::*;
 
     const POLICY: RestartPolicy = RestartPolicy {
+        at_once: 1,
         base_delay: Duration::from_secs(1),
         max_delay: Duration::from_secs(8),
         period: Duration::from_secs(60),
@@ -148,6 +152,13 @@ mod tests {
     fn the_first_crash_restarts_at_once_and_repeated_ones_wait_ever_longer() {
         let got = delays(&POLICY, Failure::Crash, Duration::from_secs(1), 7);
         assert_eq!(got, [0, 1, 2, 4, 8, 8, 8].map(Some));
+    }
+
+    #[test]
+    fn as_many_crashes_as_it_says_restart_at_once() {
+        let policy = RestartPolicy { at_once: 3, ..POLICY };
+        assert_eq!(delays(&policy, Failure::Crash, Duration::ZERO, 6), [0, 0, 0, 1, 2, 4].map(Some));
+        assert_eq!(delays(&policy, Failure::Startup, Duration::ZERO, 5), [1, 1, 1, 1, 2].map(Some));
     }
 
     #[test]

@@ -87,6 +87,7 @@ fn config() -> PoolConfig {
         recycle_interval: Duration::from_secs(1),
         kill_grace: Duration::from_secs(2),
         restarts: RestartPolicy {
+            at_once: 1,
             base_delay: Duration::from_secs(1),
             max_delay: Duration::from_secs(8),
             period: Duration::from_secs(300),
