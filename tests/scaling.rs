@@ -90,6 +90,15 @@ fn ttin_and_ttou_change_the_number_by_one_and_stop_at_the_minimum() {
 }
 
 #[test]
+fn where_there_are_no_workers_none_is_taken_away() {
+    let probe = Scaled::start(&["bench_app:BenchApp:0"], "1", 0);
+    probe.service.signal(SIGTTOU);
+    probe.wait_for_log("SIGTTOU: There are no workers");
+    let reply = probe.remove(1);
+    assert_eq!((reply.removed, reply.reason.as_deref()), (0, Some("There are no workers")));
+}
+
+#[test]
 fn ttou_lets_calls_finish_and_spares_the_worker_that_alone_has_an_app() {
     let probe = Scaled::start(&[APP, "bench_app:LimitedApp:1"], "3", 3);
     let limited = probe.pid_of(LIMITED);

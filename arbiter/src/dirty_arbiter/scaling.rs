@@ -42,7 +42,7 @@ impl DirtyArbiter<'_> {
     pub(super) fn shrink(&mut self) {
         let (count, minimum) = (self.workers.slot_count(), self.config.allocation.minimum());
         if count <= minimum {
-            tracing::warn!("SIGTTOU: Cannot decrease below {minimum} workers (required by app specs)");
+            tracing::warn!("SIGTTOU: {}", no_fewer(count, minimum));
             return;
         }
         tracing::info!("SIGTTOU: Decreasing dirty workers to {}", count - 1);
@@ -97,8 +97,7 @@ impl DirtyArbiter<'_> {
         }
         let changed = from.saturating_sub(self.workers.slot_count());
         tracing::info!("Worker management: remove {count} workers (removed: {changed})");
-        let reason = format!("Cannot decrease below {minimum} workers (required by app specs)");
-        self.report(changed, (u64::from(changed) < count).then_some(reason))
+        self.report(changed, (u64::from(changed) < count).then(|| no_fewer(from, minimum)))
     }
 
     /// What a router is told of apps as long as there are no workers at all: `dirty_workers = 0`.
@@ -204,6 +203,14 @@ impl Adding {
         let before = self.starting.len();
         self.starting.retain(|starting| *starting != worker);
         self.starting.len() < before
+    }
+}
+
+/// Why `count` workers cannot become fewer, in gunicorn's words.
+fn no_fewer(count: u32, minimum: u32) -> String {
+    match count {
+        0 => "There are no workers".to_owned(),
+        _ => format!("Cannot decrease below {minimum} workers (required by app specs)"),
     }
 }
 
