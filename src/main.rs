@@ -31,12 +31,14 @@ enum Command {
     Call(Call),
     /// Start more workers
     Add {
-        #[arg(default_value_t = 1)]
+        /// How many
+        #[arg(default_value_t = 1, value_parser = worker_count, allow_negative_numbers = true)]
         count: u32,
     },
     /// Stop some workers, once they have nothing to do
     Remove {
-        #[arg(default_value_t = 1)]
+        /// How many
+        #[arg(default_value_t = 1, value_parser = worker_count, allow_negative_numbers = true)]
         count: u32,
     },
 }
@@ -121,6 +123,14 @@ fn show_status(client: &Client) -> anyhow::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// On the wire a count below one is one, as gunicorn has it: nobody who types it means that.
+fn worker_count(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("a number of workers is 1 at least".to_owned()),
+    }
 }
 
 fn manage(client: &Client, op: ManageOp, count: u32) -> anyhow::Result<()> {

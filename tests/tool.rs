@@ -75,3 +75,15 @@ fn workers_are_added_and_removed() {
     assert_eq!(reason, "gunmetal: Cannot decrease below 1 workers (required by app specs)\n");
     has(1);
 }
+
+#[test]
+fn no_worker_or_fewer_is_not_a_number_of_workers() {
+    let service = Service::probe(&["--dirty-app", "bench_app:BenchApp"], &[]);
+    for args in [["add", "0"], ["remove", "0"], ["add", "-5"], ["remove", "-5"]] {
+        let output = tool(&service, &args);
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {words}");
+        assert!(words.contains("a number of workers is 1 at least"), "{args:?}: {words}");
+    }
+    assert_eq!(stdout(&service, &["add"]), "1 of 1 workers started; there are 2, there shall be 2\n");
+}
