@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use gunmetal::{Value, args};
-use libc::{SIGCONT, SIGSTOP};
+use libc::{SIGCONT, SIGKILL, SIGSTOP};
 use support::probe::{APP, client, probe, worker_pids};
 
 #[test]
@@ -46,4 +46,28 @@ fn a_service_that_was_stopped_as_a_whole_goes_on_as_if_nothing_had_been() {
     assert!(router.is_alive());
     assert_eq!(client.stash().get::<i64>("table", "key").unwrap(), Some(1));
     assert!(!service.log().iter().any(|line| line.contains("no heartbeat")), "{:#?}", service.log());
+}
+
+#[test]
+fn a_worker_that_dies_while_the_dirty_arbiter_is_stopped_is_said_to_have_died() {
+    let service = probe(2, &["--dirty-threads", "3"]);
+    let client = client(&service);
+    let before = worker_pids(&client);
+    let victim = service.process("dirty worker 0");
+    service.signal(SIGSTOP);
+    victim.signal(SIGKILL);
+    // Longer than a thread has to take up a new connection.
+    thread::sleep(Duration::from_millis(1500));
+    client.execute::<Value>(APP, "noop", ()).unwrap();
+    service.signal(SIGCONT);
+    service.wait_for("the replacement", || {
+        let now = worker_pids(&client);
+        (now.len() == 2 && now != before).then_some(())
+    });
+    let log = service.log();
+    let lines = |words: &str| log.iter().filter(|line| line.contains(words)).count();
+    assert_eq!(lines("condemned") + lines("did not come back") + lines("SIGABRT"), 0, "{log:#?}");
+    assert!(lines("cannot connect to a worker") <= 1, "{log:#?}");
+    let pid = format!("(pid: {})", victim.pid);
+    assert!(log.iter().any(|line| line.contains(&pid) && line.contains("SIGKILL")), "{log:#?}");
 }

@@ -3,6 +3,7 @@
 use gunmetal_supervise::{Event, Signal, WorkerState};
 
 use super::{DirtyArbiter, Link, Phase};
+use crate::crew::Watch;
 use crate::link::{ConfiguredApp, FromRouter, ToRouter};
 
 impl DirtyArbiter<'_> {
@@ -29,8 +30,12 @@ impl DirtyArbiter<'_> {
         match message {
             FromRouter::Ready => self.router_ready(),
             FromRouter::Condemn { worker, reason } => {
-                tracing::warn!(%worker, reason, "dirty worker condemned");
-                self.workers.handle(Event::Condemn(worker, reason));
+                // It may have ended since, and the way in which it did says more.
+                self.workers.news(Watch::Exit(worker));
+                if self.workers.pool().worker_state(worker).is_some() {
+                    tracing::warn!(%worker, reason, "dirty worker condemned");
+                    self.workers.handle(Event::Condemn(worker, reason));
+                }
             }
             FromRouter::Served { worker, calls } => {
                 self.workers.handle(Event::Recycle(worker, format!("it has answered {calls} calls")));

@@ -179,6 +179,17 @@ impl Dispatcher {
         }
     }
 
+    /// The worker cannot be connected to; if it `has_ended`, its parent will see that, and how. Returns the worker if this is
+    /// news.
+    pub(crate) fn lane_refused(&mut self, id: LaneId, has_ended: bool) -> Option<WorkerId> {
+        let index = self.lane(id)?.worker;
+        if has_ended {
+            self.leaves_unasked(index);
+        }
+        let worker = self.workers[index].as_mut()?;
+        (!std::mem::replace(&mut worker.is_refusing, true)).then_some(worker.id)
+    }
+
     /// After the first call of a lane was answered.
     fn first_has_left(&mut self, index: usize, now: Instant) {
         self.unsettled = true;

@@ -16,6 +16,8 @@ pub(crate) struct Worker {
     /// Since when the router knows it.
     pub(crate) since: Instant,
     pub(crate) state: WorkerState,
+    /// A lane could not be connected, and that was told.
+    pub(crate) is_refusing: bool,
     /// Calls it has answered.
     pub(crate) answered_count: u64,
     /// At how many of them the parent is told.

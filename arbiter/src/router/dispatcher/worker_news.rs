@@ -63,6 +63,7 @@ impl Dispatcher {
             apps,
             since: now,
             state: WorkerState::Up,
+            is_refusing: false,
             answered_count: 0,
             max_calls: up.max_calls,
         };

@@ -27,7 +27,11 @@ pub(super) async fn run(shared: Rc<Shared>, lane: LaneId, socket: Rc<str>) {
             connection.outbox.written().saturating_sub(connection.hello_len)
         }
         Err(error) => {
-            warn!(lane = lane.to_wire(), %error, socket = &*socket, "cannot connect to a worker");
+            // Nobody listens any more, though the socket is there.
+            let has_ended = error.kind() == io::ErrorKind::ConnectionRefused;
+            if let Some(worker) = shared.turn(|state, _| state.dispatcher.lane_refused(lane, has_ended)) {
+                warn!(%worker, %error, socket = &*socket, "cannot connect to a worker");
+            }
             0
         }
     };
