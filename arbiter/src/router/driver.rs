@@ -113,7 +113,8 @@ pub(super) async fn serve(config: RouterConfig) -> Result<(), RouterError> {
             }
         };
         // A client that doesn't read must not keep the service from ending.
-        let _ = tokio::time::timeout(LAST_WRITES, last_writes).await;
+        let patience = shared.state.borrow().patience();
+        let _ = tokio::time::timeout(patience, last_writes).await;
     }
     for outbox in outboxes {
         outbox.close();
@@ -224,6 +225,3 @@ const PASS_ON_LEN: usize = 256 << 10;
 
 /// How many buffers of that length are kept.
 const SPARE_COUNT: usize = 8;
-
-/// How long a client may take to read the last answers of a router that drains.
-const LAST_WRITES: Duration = Duration::from_secs(5);

@@ -25,6 +25,8 @@ pub(crate) enum Failure {
     UploadStalled { limit: Duration },
     /// The client took nothing of its answer while others waited for the lane.
     ReaderStalled { limit: Duration },
+    /// The service ended while a worker had the call.
+    Cut,
     /// The service is stopping.
     Stopping { app_path: String },
 }
@@ -75,6 +77,9 @@ impl Failure {
                 let message =
                     format!("nothing of the answer was read for {seconds} s while other calls waited");
                 ErrorPayload::protocol(message, &[])
+            }
+            Failure::Cut => {
+                ErrorPayload::dirty("the service stopped before the call had finished".to_owned())
             }
             // Not the plain DirtyError, which says nothing about whether the call ran.
             Failure::Stopping { app_path } => {

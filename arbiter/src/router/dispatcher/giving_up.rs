@@ -22,6 +22,20 @@ impl Dispatcher {
         self.forget(|caller| caller.client == client, now);
     }
 
+    /// The service ends now: no more calls are taken, and everybody who waits is told so.
+    pub(crate) fn cut(&mut self) {
+        for app in 0..self.apps.len() {
+            let app_path = self.apps[app].path.to_string();
+            self.fail_waiting(app, &Failure::Stopping { app_path });
+        }
+        for handed in self.lanes.iter_mut().flatten().flat_map(|lane| &mut lane.handed) {
+            if let Some(caller) = handed.call.caller.take() {
+                self.actions.push_back(Action::Fail { caller, failure: Failure::Cut });
+            }
+        }
+        self.drain();
+    }
+
     fn forget(&mut self, is_meant: impl Fn(Caller) -> bool, now: Instant) {
         for app in &mut self.apps {
             let queued_bytes = &mut self.queued_bytes;

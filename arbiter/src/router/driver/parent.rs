@@ -26,6 +26,7 @@ pub(super) async fn run(shared: Rc<Shared>, mut input: Input) {
         Err(error) => Err(RouterError::Parent(error)),
     };
     shared.end(outcome);
+    shared.turn(|state, _| state.cut());
 }
 
 async fn converse(shared: &Rc<Shared>, input: &mut Input) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use gunmetal_dirty::link::ToWorker;
 use gunmetal_protocol::{ErrorPayload, Header, MessageType, Segments, encode_error};
@@ -33,6 +34,7 @@ pub(super) struct State {
     pub(super) passed_on: u32,
     pub(super) questions: Questions,
     finished: bool,
+    cut: bool,
 }
 
 pub(super) struct Client {
@@ -79,12 +81,24 @@ impl State {
             passed_on: 0,
             questions,
             finished: false,
+            cut: false,
         }
     }
 
     /// Whether the last call of a router that drains has been answered.
     pub(super) fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// The service ends now, with a last word to those who wait.
+    pub(super) fn cut(&mut self) {
+        self.cut = true;
+        self.dispatcher.cut();
+    }
+
+    /// How long clients may take to read the last answers.
+    pub(super) fn patience(&self) -> Duration {
+        if self.cut { LAST_WORDS } else { LAST_WRITES }
     }
 
     pub(super) fn all_outboxes(&self) -> Vec<Rc<Outbox>> {
@@ -291,3 +305,9 @@ pub(super) fn list(to_flush: &mut Vec<Rc<Outbox>>, outbox: &Rc<Outbox>) {
         to_flush.push(outbox.clone());
     }
 }
+
+/// The time for the last answers of a router that has drained.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// The same of one that is to end at once.
+const LAST_WORDS: Duration = Duration::from_millis(200);

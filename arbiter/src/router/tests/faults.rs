@@ -270,6 +270,45 @@ fn a_router_ends_when_it_is_told_to_and_when_its_parent_is_gone() {
 }
 
 #[test]
+fn a_router_that_is_told_to_stop_tells_those_who_wait() {
+    let mut rig = Rig::new();
+    let mut worker = rig.worker(1);
+    let (mut client, mut queued) = (rig.client(), rig.client());
+    client.call(1, "slow", "runs");
+    worker.lane().request();
+    queued.call(2, "slow", "waits");
+    queued.stream.write_all(&request(3, "no:App", "x", "x").into_contiguous()).unwrap();
+    queued.error(3);
+    rig.tell(&ToRouter::Stop);
+    let error = client.error(1);
+    assert_eq!(
+        (&error.error_type, &*error.message),
+        (&ErrorType::Dirty, "the service stopped before the call had finished")
+    );
+    let error = queued.error(2);
+    assert_eq!(error.error_type, ErrorType::NoWorkersAvailable);
+    assert_eq!(error.details.get("reason"), Some(&Value::from("stopping")));
+    rig.outcome().unwrap();
+    assert!(client.ends() && queued.ends());
+}
+
+#[test]
+fn a_worker_that_is_gone_is_left_to_its_parent() {
+    let mut rig = Rig::new();
+    let worker = rig.worker(2);
+    let mut client = rig.client();
+    let id = worker.die();
+    // Longer than a thread has to take up a new connection.
+    std::thread::sleep(Duration::from_millis(1300));
+    let mut next = rig.worker(1);
+    client.call(1, "echo", "x");
+    next.lane().echo();
+    assert_eq!(client.result(1), Value::from("x"));
+    assert!(rig.parent.is_silent_for(Duration::from_millis(100)), "the worker was condemned");
+    rig.gone(id, "was killed by SIGKILL");
+}
+
+#[test]
 fn a_worker_that_answers_out_of_order_loses_its_lane() {
     let mut rig = Rig::new();
     let mut worker = rig.worker(1);
