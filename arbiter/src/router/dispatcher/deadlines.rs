@@ -142,8 +142,9 @@ pub(super) const READY_GRACE: Duration = Duration::from_secs(1);
 /// How long the news of a connection's end and that of the process's end wait for each other.
 pub(super) const NEWS_GRACE: Duration = Duration::from_millis(50);
 
-/// How long a client may stop in the middle of a large payload while others wait for the lane.
-pub(super) const UPLOAD_STALL_IN_DEMAND: Duration = Duration::from_millis(250);
+/// How long a client may stop in the middle of a large payload while others wait for the lane. On a machine that is busy
+/// shorter pauses are the scheduler's.
+pub(super) const UPLOAD_STALL_IN_DEMAND: Duration = Duration::from_secs(1);
 
 /// How long a client may stop in the middle of a large payload while nobody waits for the lane.
 const UPLOAD_STALL: Duration = Duration::from_secs(30);
