@@ -72,7 +72,7 @@ fn short_calls_are_handed_over_together() {
 #[test]
 fn an_idle_router_sleeps() {
     let mut rig = Rig::with(|config| config.dirty_timeout = Some(Duration::from_secs(30)));
-    let mut worker = rig.worker(2);
+    let mut worker = rig.worker(1);
     let mut clients: Vec<_> = (0..20).map(|_| rig.client()).collect();
     for client in &mut clients {
         client.call(1, "echo", "x");
