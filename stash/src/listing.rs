@@ -99,8 +99,8 @@ impl Listing {
         })
     }
 
-    /// Looks at some more of the table: about as many keys as `work` says, and fewer if they are long. Whether that was
-    /// all.
+    /// Looks at some more of the table: about as many keys as `work` says, and fewer if they are long or gathered with long
+    /// values. Whether that was all.
     pub fn advance(&mut self, stash: &Stash, work: usize) -> bool {
         let Some(table) = stash.source(&self.source) else {
             self.last = self.seen;
@@ -117,7 +117,9 @@ impl Listing {
             work = work.saturating_sub(1 + entry.front().len() as u64 / BYTES_PER_WORK);
             self.seen = seq;
             if self.matches(entry) {
+                let before = self.size;
                 self.add(entry);
+                work = work.saturating_sub((self.size - before) / GATHERED_PER_WORK);
             }
         }
         self.last = self.seen;
@@ -201,6 +203,9 @@ impl Listing {
 /// What one unit of work looks at beside the entry itself.
 const BYTES_PER_WORK: u64 = 1024;
 
+/// What one unit of work adds to the reply. Many listings may have taken a first step, so that has to be little memory.
+const GATHERED_PER_WORK: u64 = 64;
+
 /// The longest pattern, in bytes. Matching takes up to a pattern's length times a key's.
 const MAX_PATTERN_LEN: usize = 1024;
 
@@ -221,3 +226,25 @@ const ITEMS_KEY: &[u8] = b"\x11\0\0\0\x05items";
 
 /// Room for what comes before the items.
 const HEAD_LEN: usize = SCAN_HEAD.len() + size_of::<i64>() + ITEMS_KEY.len() + 1 + size_of::<u32>();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_gathers_little_however_long_the_keys_are() {
+        let mut stash = Stash::new(1 << 30);
+        for number in 0..10_000 {
+            let key = format!("{number:01000}");
+            stash.put("long", Key::Str(&key), &[0]).unwrap();
+        }
+        let mut listing = Listing::keys(&stash, "long", None).unwrap();
+        let (mut before, mut largest) = (0, 0);
+        while !listing.advance(&stash, 16 << 10) {
+            largest = largest.max(listing.size - before);
+            before = listing.size;
+        }
+        assert_eq!(listing.count, 10_000);
+        assert!((512 << 10..2 << 20).contains(&largest), "{largest} bytes in one step");
+    }
+}
