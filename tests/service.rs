@@ -244,6 +244,26 @@ fn hup_replaces_the_workers_and_keeps_the_router() {
 }
 
 #[test]
+fn a_client_that_has_not_asked_yet_is_answered_after_a_reload() {
+    for example in ["small", "blocking"] {
+        let small = Small::of(example, &["--workers", "2"]);
+        let before = small.pids("http worker");
+        let connect = || TcpStream::connect(("127.0.0.1", small.port)).unwrap();
+        let clients: Vec<_> = (0..20).map(|_| connect()).collect();
+        small.service.signal(SIGHUP);
+        small.service.wait_for("two new workers and no other", || {
+            let now = small.pids("http worker");
+            (now.len() == 2 && now.is_disjoint(&before)).then_some(())
+        });
+        for mut client in clients {
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            client.write_all(b"GET /World HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").unwrap();
+            assert!(answer(client).unwrap().ends_with("World!"));
+        }
+    }
+}
+
+#[test]
 fn ttin_and_ttou_change_the_number_of_workers_but_not_beyond_what_the_app_asks_for() {
     let small = Small::start(&[]);
     let arbiter = small.service.process("dirty arbiter");

@@ -8,8 +8,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use gunmetal_supervise::bind_unix;
+use gunmetal_supervise::{accept_with_data, bind_unix};
 use nix::sys::socket::{Backlog, listen};
 
 use crate::BindAddress;
@@ -61,6 +62,7 @@ impl HttpListener {
                 let listener = TcpListener::bind((host.as_str(), *port)).map_err(refused)?;
                 let backlog = Backlog::new(HTTP_BACKLOG).map_err(|errno| refused(errno.into()))?;
                 listen(&listener, backlog).map_err(|errno| refused(errno.into()))?;
+                accept_with_data(&listener, FIRST_BYTES).map_err(refused)?;
                 listener.set_nonblocking(true).map_err(refused)?;
                 Ok(Self { listener: Listener::Tcp(listener), file: None })
             }
@@ -140,6 +142,10 @@ pub enum BindError {
     #[error(transparent)]
     Unix(#[from] gunmetal_supervise::BindError),
 }
+
+/// How long a client that has connected may take to ask before a worker accepts it. One that has accepted it and is then to
+/// leave cannot wait for its request, and servers close such connections; until then all workers share it.
+const FIRST_BYTES: Duration = Duration::from_secs(30);
 
 /// gunicorn's default.
 const HTTP_BACKLOG: i32 = 2048;

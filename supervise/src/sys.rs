@@ -10,4 +10,5 @@ pub(crate) mod environment;
 pub(crate) mod fork;
 pub(crate) mod malloc;
 pub(crate) mod pidfd;
+pub(crate) mod socket;
 pub(crate) mod title;
