@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use gunmetal_supervise::{
     BindError as UnixBindError, OtherProcess, Pid, PidFile, PidFileError, RunDir, Signal,
 };
+use nix::unistd::geteuid;
 
 use super::process::DirtySocket;
 use crate::listener::BindError;
@@ -86,15 +88,21 @@ pub(super) fn run_dir(pid_file: Option<&PidFile>) -> Result<RunDir, gunmetal_sup
 /// Who keeps the pid file is the only one who may have such a directory.
 fn remove_stale(base: &Path, file: &PidFile) {
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        let is_candidate = entry.file_name().as_bytes().starts_with(b"gunmetal-")
-            // Not through a link.
-            && entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let is_its = |owner: Vec<u8>| owner == file.path().as_os_str().as_bytes();
-        if is_candidate && fs::read(entry.path().join(OWNER)).is_ok_and(is_its) {
-            tracing::info!("Removing the directory of a service that was killed: {}", entry.path().display());
-            let _ = fs::remove_dir_all(entry.path());
+        let dir = entry.path();
+        if entry.file_name().as_bytes().starts_with(b"gunmetal-") && is_of(&dir, file) {
+            tracing::info!("Removing the directory of a service that was killed: {}", dir.display());
+            let _ = fs::remove_dir_all(dir);
         }
     }
+}
+
+/// Whether a service of the pid file made this directory. Everybody may make one of that name: nothing but a file is opened in
+/// it, and none of somebody else's, which might be a pipe that is never written to.
+fn is_of(dir: &Path, file: &PidFile) -> bool {
+    let owner = dir.join(OWNER);
+    fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir() && meta.uid() == geteuid().as_raw())
+        && fs::symlink_metadata(&owner).is_ok_and(|meta| meta.is_file())
+        && fs::read(&owner).is_ok_and(|path| path == file.path().as_os_str().as_bytes())
 }
 
 /// Ends a dirty arbiter whose master is dead, with its router and its workers.
@@ -149,3 +157,36 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What a process may take to be gone after it was killed.
 const DYING: Duration = Duration::from_millis(500);
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::*;
+
+    #[test]
+    fn only_directories_of_the_same_service_are_removed_and_no_pipe_is_waited_for() {
+        let base = tempfile::tempdir().unwrap();
+        let file = PidFile::keep(base.path().join("service.pid")).unwrap();
+        let make = |name: &str| {
+            let dir = base.path().join(name);
+            fs::create_dir(&dir).unwrap();
+            dir.join(OWNER)
+        };
+        let ours = file.path().as_os_str().as_bytes();
+        fs::write(make("gunmetal-1"), ours).unwrap();
+        fs::write(make("gunmetal-2"), "/another/service.pid").unwrap();
+        fs::write(make("other-3"), ours).unwrap();
+        mkfifo(&make("gunmetal-4"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+        symlink(base.path().join("other-3"), base.path().join("gunmetal-5")).unwrap();
+        make("gunmetal-6");
+        remove_stale(base.path(), &file);
+        let mut left: Vec<_> =
+            fs::read_dir(base.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["gunmetal-2", "gunmetal-4", "gunmetal-5", "gunmetal-6", "other-3", "service.pid"]);
+    }
+}
