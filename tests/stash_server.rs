@@ -6,6 +6,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use gunmetal::protocol::{
     Dict, ErrorPayload, HEADER_LEN, Header, MessageType, Segments, StashOp, decode_result, encode_stash,
@@ -258,7 +259,9 @@ fn an_action_has_the_stash_until_it_ends_also_while_the_service_stops() {
     wait_until_running(&service, &client, 1);
     service.signal(libc::SIGTERM);
     service.wait_for("the drain", || {
-        let refused = client.execute::<Value>(APP, "noop", ()).err()?;
+        // One that is still taken waits for the only worker.
+        let call = client.call(APP, "noop").timeout(Duration::from_millis(100));
+        let refused = call.execute::<Value>().err()?;
         refused.to_string().contains("stopping").then_some(())
     });
     assert_eq!(raw.put("t", "k", &1.into()), Ok(true.into()));
