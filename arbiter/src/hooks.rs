@@ -46,6 +46,9 @@ use crate::{DirtyConfig, report};
 pub trait Hooks: Send + Sync {
     /// In each dirty arbiter's process, just before it starts its router and its workers. Its pid file is written, its
     /// socket listens, and clients of the processes to come will find it in the environment.
+    ///
+    /// The pid file must not be opened in this process: closing it would let go of the lock by which the next start finds an
+    /// orphan.
     fn on_dirty_starting(&self, arbiter: &DirtyArbiterStart) {
         let _ = arbiter;
     }
