@@ -97,7 +97,8 @@ fn a_reload_while_an_action_hangs_is_done_after_the_graceful_timeout() {
     wait_until_running(&service, &client, 1);
     service.signal(SIGHUP);
     let error = hang.join().unwrap().unwrap_err();
-    assert!(matches!(error, CallError::Worker { .. }), "{error:?}");
+    let CallError::Worker { message, .. } = &error else { panic!("{error:?}") };
+    assert!(message.contains("had not finished when the graceful timeout was over"), "{message}");
     service.wait_for("two new workers and no other", || {
         let now = worker_pids(&client);
         let old =

@@ -35,6 +35,7 @@ pub(crate) fn gone(
         Departure::Retired | Departure::Stopped | Departure::NotSpawned(None) => {
             tracing::info!(%worker, end, "{role} exiting (pid: {pid})");
         }
+        Departure::Overdue => tracing::warn!(%worker, "{role} (pid: {pid}) {end}: {OVERDUE}"),
         Departure::Crashed => tracing::warn!(%worker, "{role} (pid: {pid}) {end}"),
         Departure::Condemned(reason) => {
             tracing::warn!(%worker, end, "{role} (pid: {pid}) replaced: {reason}")
@@ -92,9 +93,12 @@ pub(crate) fn cause(departure: &Departure, status: Option<ExitStatus>) -> String
     };
     match departure {
         Departure::Condemned(reason) => format!("{end} ({reason})"),
+        Departure::Overdue => format!("{end} ({OVERDUE})"),
         _ => end,
     }
 }
+
+const OVERDUE: &str = "it was to leave, and had not finished when the graceful timeout was over";
 
 #[cfg(test)]
 mod tests {

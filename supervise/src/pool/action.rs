@@ -91,6 +91,8 @@ pub enum Departure {
     Condemned(String),
     /// It was replaced by a reload or recycled, or its slot was removed.
     Retired,
+    /// The same, but it had not finished in time and was killed.
+    Overdue,
     /// The pool was stopped.
     Stopped,
 }
@@ -104,6 +106,7 @@ impl fmt::Display for Departure {
             Departure::Crashed => f.write_str("ended unexpectedly"),
             Departure::Condemned(reason) => write!(f, "condemned: {reason}"),
             Departure::Retired => f.write_str("retired"),
+            Departure::Overdue => f.write_str("killed, as it was to leave and had not finished in time"),
             Departure::Stopped => f.write_str("stopped"),
         }
     }

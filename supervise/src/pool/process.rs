@@ -291,7 +291,10 @@ impl Process {
             | State::Aborting { .. }
             | State::Killed => Departure::Retired,
         };
-        self.departure.unwrap_or(by_state)
+        match self.departure {
+            Some(Departure::Retired) if matches!(self.state, State::Killed) => Departure::Overdue,
+            departure => departure.unwrap_or(by_state),
+        }
     }
 
     pub(super) fn state(&self) -> WorkerState {

@@ -130,3 +130,15 @@ fn a_pool_without_slots_boots_and_stops() {
     assert_eq!(rig.send(Event::Reload), [Action::ReloadStarted, Action::ReloadDone]);
     assert_eq!(rig.send(Event::Stop(crate::StopMode::Graceful)), [Action::PoolStopped]);
 }
+
+#[test]
+fn a_worker_that_does_not_finish_in_time_is_killed_and_said_to_have_been() {
+    let mut rig = Rig::booted(2);
+    rig.send(Event::Resize(1));
+    rig.after(30);
+    assert_eq!(rig.after(2), [kill(w(1, 1))]);
+    assert_eq!(
+        rig.send(Event::Exited(w(1, 1), crashed())),
+        [Action::Gone { worker: w(1, 1), departure: Departure::Overdue, status: Some(crashed()) }]
+    );
+}
