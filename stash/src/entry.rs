@@ -3,6 +3,7 @@
 use gunmetal_protocol::Bytes;
 
 use crate::key::{Key, encoded_key_len};
+use crate::on_loan::{Lent, OWNER_LEN, OnLoan};
 
 /// See the [module](self). Both parts are encoded.
 #[derive(Debug)]
@@ -15,9 +16,7 @@ pub(crate) enum Entry {
 #[derive(Debug)]
 pub(crate) struct Large {
     key: Box<[u8]>,
-    value: Bytes,
-    /// Bytes that the value keeps allocated.
-    held: usize,
+    value: Lent,
 }
 
 /// A value to be put: its encoding, and the allocation that it may be kept in.
@@ -48,14 +47,14 @@ impl Entry {
         matches!(self, Entry::Small(bytes) if bytes.is_empty())
     }
 
-    pub(crate) fn new(key: &Key<'_>, value: NewValue<'_>) -> Entry {
+    pub(crate) fn new(key: &Key<'_>, value: NewValue<'_>, on_loan: &OnLoan) -> Entry {
         let mut encoded = Vec::with_capacity(key.encoded_len() + value.inline_len());
         key.encode(&mut encoded);
-        Entry::with_key(encoded, value)
+        Entry::with_key(encoded, value, on_loan)
     }
 
     /// Gives the key another value.
-    pub(crate) fn replace(&mut self, value: NewValue<'_>) {
+    pub(crate) fn replace(&mut self, value: NewValue<'_>, on_loan: &OnLoan) {
         let inline_len = value.inline_len();
         if let Entry::Small(bytes) = self {
             let key_len = encoded_key_len(bytes);
@@ -65,10 +64,10 @@ impl Entry {
         }
         let mut key = Vec::with_capacity(self.key().len() + inline_len);
         key.extend_from_slice(self.key());
-        *self = Entry::with_key(key, value);
+        *self = Entry::with_key(key, value, on_loan);
     }
 
-    fn with_key(mut key: Vec<u8>, value: NewValue<'_>) -> Entry {
+    fn with_key(mut key: Vec<u8>, value: NewValue<'_>, on_loan: &OnLoan) -> Entry {
         if value.inline_len() > 0 {
             key.extend_from_slice(value.bytes());
             return Entry::Small(key.into());
@@ -81,7 +80,7 @@ impl Entry {
                 (Bytes::copy_from_slice(value), value.len())
             }
         };
-        Entry::Large(Box::new(Large { key: key.into(), value, held }))
+        Entry::Large(Box::new(Large { key: key.into(), value: on_loan.lend(value, held) }))
     }
 
     /// The encoded key.
@@ -106,7 +105,7 @@ impl Entry {
     pub(crate) fn value(&self) -> Stored<'_> {
         match self {
             Entry::Small(bytes) => Stored::Small(&bytes[encoded_key_len(bytes).min(bytes.len())..]),
-            Entry::Large(large) => Stored::Large(&large.value),
+            Entry::Large(large) => Stored::Large(large.value.value()),
         }
     }
 
@@ -114,7 +113,7 @@ impl Entry {
     pub(crate) fn cost(&self) -> u64 {
         match self {
             Entry::Small(bytes) => small_cost(bytes.len()),
-            Entry::Large(large) => large_cost(large.key.len(), large.held),
+            Entry::Large(large) => large_cost(large.key.len(), large.value.held()),
         }
     }
 
@@ -160,7 +159,12 @@ fn small_cost(len: usize) -> u64 {
 }
 
 fn large_cost(key_len: usize, held: usize) -> u64 {
-    SLOT_COST + allocated(size_of::<Large>()) + allocated(key_len) + allocated(held) + allocated(SHARE_LEN)
+    SLOT_COST
+        + allocated(size_of::<Large>())
+        + allocated(key_len)
+        + allocated(held)
+        + allocated(SHARE_LEN)
+        + allocated(OWNER_LEN)
 }
 
 /// What an allocation of `len` bytes takes: a word of the allocator's, in steps of 16 bytes, 32 at least.

@@ -4,7 +4,7 @@
 //! ```text
 //! Stash ─▶ table "sessions" ─▶ index: hash ─▶ place
 //!                           └▶ slots: entries in the order of their keys
-//!       └▶ memory: bytes used and allowed, what is still to be freed
+//!       └▶ memory: bytes used and allowed, what is still to be freed or on its way
 //! ```
 //!
 //! Values are kept as the bytes they came in and never decoded. An entry is one allocation, key and value together; a
@@ -23,6 +23,7 @@ mod index;
 mod key;
 mod listing;
 mod memory;
+mod on_loan;
 mod pattern;
 mod slots;
 mod stash;

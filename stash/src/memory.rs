@@ -1,21 +1,23 @@
 //! How much memory the stash takes, how much it may, and what is waiting to be freed.
 
 use crate::error::StashError;
+use crate::on_loan::OnLoan;
 use crate::slots::Chunk;
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Memory {
-    /// Bytes in use, those of the removed included.
+    /// Bytes that the tables use, those of the removed included.
     pub(crate) used: u64,
     pub(crate) limit: u64,
     /// Entries that nobody can see any more.
     removed: Vec<Chunk>,
+    pub(crate) on_loan: OnLoan,
 }
 
 impl Memory {
     pub(crate) fn new(limit: u64) -> Memory {
-        Memory { used: 0, limit, removed: Vec::new() }
+        Memory { used: 0, limit, removed: Vec::new(), on_loan: OnLoan::default() }
     }
 
     /// Takes entries that are to be freed some time.
@@ -23,24 +25,21 @@ impl Memory {
         self.removed.append(&mut chunks);
     }
 
-    /// Exchanges `freed` bytes for `taken`, for a put to `table`.
-    pub(crate) fn exchange(&mut self, table: &str, taken: u64, freed: u64) -> Result<(), StashError> {
-        if taken > freed {
-            self.make_room(table, taken - freed)?;
-        }
-        self.used = self.used + taken - freed;
-        Ok(())
+    /// Bytes in use.
+    pub(crate) fn used(&self) -> u64 {
+        self.used + self.on_loan.count()
     }
 
-    /// Refuses what does not fit once the removed have been freed. Only as many of them are as is needed, so this takes
-    /// no longer than it took to make what it replaces.
-    fn make_room(&mut self, table: &str, size: u64) -> Result<(), StashError> {
-        while self.used.saturating_add(size) > self.limit {
+    /// Exchanges `freed` bytes for `taken`, for a put to `table`. Refuses what does not fit once the removed have been freed.
+    /// Only as many of them are as is needed, so this takes no longer than it took to make what it replaces.
+    pub(crate) fn exchange(&mut self, table: &str, taken: u64, freed: u64) -> Result<(), StashError> {
+        while (self.used() - freed).saturating_add(taken) > self.limit {
             if self.free_chunk().is_none() {
-                let (used, limit) = (self.used, self.limit);
+                let (used, limit, size) = (self.used(), self.limit, taken.saturating_sub(freed));
                 return Err(StashError::OverLimit { table: table.to_owned(), size, used, limit });
             }
         }
+        self.used = self.used + taken - freed;
         Ok(())
     }
 

@@ -65,10 +65,10 @@ impl Stash {
         }
     }
 
-    /// Bytes in use.
+    /// Bytes in use, those of large values included that are in no table any more but that somebody still has.
     #[must_use]
     pub fn used(&self) -> u64 {
-        self.memory.used
+        self.memory.used()
     }
 
     /// Bytes that may be in use.
@@ -118,7 +118,7 @@ impl Stash {
             return Err(StashError::TableFull { table: name.to_owned(), count: table.len() });
         }
         memory.exchange(name, taken, freed)?;
-        table.put(found, &key, value);
+        table.put(found, &key, value, &memory.on_loan);
         Ok(())
     }
 
@@ -177,7 +177,12 @@ impl Stash {
             self.tables.len() - 1
         });
         self.tables[place] = Some(Table::default());
-        self.names.put(found, &Key::Str(name), NewValue::Borrowed(&place.to_ne_bytes()));
+        self.names.put(
+            found,
+            &Key::Str(name),
+            NewValue::Borrowed(&place.to_ne_bytes()),
+            &self.memory.on_loan,
+        );
         Ok(())
     }
 

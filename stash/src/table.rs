@@ -5,6 +5,7 @@ use hashbrown::DefaultHashBuilder;
 use crate::entry::{Entry, NewValue, Stored};
 use crate::index::Index;
 use crate::key::Key;
+use crate::on_loan::OnLoan;
 use crate::slots::{Chunk, Location, Slots};
 
 /// Keys and their values, in the order in which the keys came.
@@ -60,16 +61,16 @@ impl Table {
     }
 
     /// Stores a value. A key that is there stays, and stays where it is.
-    pub(crate) fn put(&mut self, found: Found, key: &Key<'_>, value: NewValue<'_>) {
+    pub(crate) fn put(&mut self, found: Found, key: &Key<'_>, value: NewValue<'_>, on_loan: &OnLoan) {
         match found.place {
             Some(place) => {
                 let entry = &mut self.slots.get_mut(place).entry;
                 self.used -= entry.cost();
-                entry.replace(value);
+                entry.replace(value, on_loan);
                 self.used += entry.cost();
             }
             None => {
-                let entry = Entry::new(key, value);
+                let entry = Entry::new(key, value, on_loan);
                 self.used += entry.cost();
                 let place = self.slots.push(entry, found.hash);
                 self.index.insert(found.hash, place, |place| self.slots.get(place).hash);

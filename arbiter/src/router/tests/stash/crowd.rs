@@ -87,6 +87,29 @@ fn lists_that_nobody_reads_take_a_limited_amount_of_memory() {
 }
 
 #[test]
+fn values_that_were_replaced_and_that_nobody_reads_count_until_their_clients_leave() {
+    let rig = Rig::with(|config| config.stash_limit = Some(16 << 20));
+    let mut client = rig.client();
+    let large = Value::Bytes(vec![7; 4 << 20].into());
+    let get = stash(1, StashOp::Get, "t", Some(&"large".into()), None);
+    let mut deaf = Vec::new();
+    let refused = loop {
+        if let Err(error) = client.put("t", "large", large.clone()) {
+            break error;
+        }
+        assert!(deaf.len() < 8, "{} values of 4 MiB are in memory", deaf.len());
+        let mut peer = rig.client();
+        peer.stream.write_all(&get).unwrap();
+        // The answer is on its way.
+        peer.stream.read_exact(&mut [0]).unwrap();
+        deaf.push(peer);
+    };
+    assert_eq!(refused.0, "StashError");
+    drop(deaf);
+    while client.put("t", "large", large.clone()).is_err() {}
+}
+
+#[test]
 fn clearing_and_listing_large_tables_does_not_keep_others_waiting() {
     let mut rig = Rig::new();
     let mut worker = rig.worker(1);
