@@ -26,7 +26,6 @@ pub(super) async fn run(shared: Rc<Shared>, mut input: Input) {
         Err(error) => Err(RouterError::Parent(error)),
     };
     shared.end(outcome);
-    shared.turn(|state, _| state.cut());
 }
 
 async fn converse(shared: &Rc<Shared>, input: &mut Input) -> io::Result<()> {
@@ -37,6 +36,7 @@ async fn converse(shared: &Rc<Shared>, input: &mut Input) -> io::Result<()> {
             let frame = Frame { header, payload: bytes::Bytes::copy_from_slice(payload) };
             let message = link::decode(&frame).map_err(io::Error::other)?;
             if message == ToRouter::Stop {
+                shared.turn(|state, _| state.cut());
                 return Ok(());
             }
             shared.turn(|state, now| hear(shared, state, message, now));
