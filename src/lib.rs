@@ -61,7 +61,9 @@ mod logging;
 mod server;
 mod settings;
 
-pub use gunmetal_arbiter::{BindAddress, DirtyArbiterStart, DirtyWorker, DirtyWorkerExit, Hooks, Listener};
+pub use gunmetal_arbiter::{
+    BindAddress, DirtyArbiterStart, DirtyWorker, DirtyWorkerExit, ExitStatus, Hooks, Listener,
+};
 pub use gunmetal_protocol::{self as protocol, Args, Bytes, Dict, Value, args, value};
 pub use http::{Connection, HttpOutcome, HttpWorker};
 pub use log_level::LogLevel;
@@ -105,7 +107,6 @@ pub mod stash {
 /// The async client.
 pub mod client {
     pub use gunmetal_client::*;
-    pub use gunmetal_client_core::{CallError, ClientConfig, ConfigError, ManageReply, Status, WorkerStatus};
 }
 
 /// The blocking client.

@@ -51,6 +51,7 @@ pub use app_spec::{APP_SPEC_FORMS, AppSpec, AppSpecError, MAX_WORKERS};
 pub use bind_address::{BIND_ADDRESS_FORMS, BindAddress, BindAddressError};
 pub use config::{DirtyConfig, MasterConfig};
 pub use dirty_arbiter::run_dirty_only;
+pub use gunmetal_supervise::ExitStatus;
 pub use hooks::{DirtyArbiterStart, DirtyWorker, DirtyWorkerExit, Hooks, NoHooks};
 pub use http_process::HttpProcess;
 pub use listener::{BindError, Listener};

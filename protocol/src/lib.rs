@@ -27,7 +27,7 @@
 //! | 03 ERROR | `{error: {error_type: str, message: str, details: dict}}` |
 //! | 04 CHUNK | `{data: any}` |
 //! | 05 END, 11 STATUS | none |
-//! | 10 STASH | `{op: int, table: str, key?, value?, pattern?}` |
+//! | 10 STASH | `{op: int, table: str, key?, value?, pattern?}`; a scan, which is ours, has more: [`ScanRef`] |
 //! | 12 MANAGE | `{op: int, count: int}` |
 //! | 40 LINK, 41 CANCEL | ours alone, never sent to a peer that has not said it knows them |
 //!

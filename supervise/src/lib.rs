@@ -40,6 +40,7 @@
 //! | Starting | [`InitFailed`](Event::InitFailed) | | Failing | `kill_grace` |
 //! | Starting | `boot_timeout` | SIGABRT | Aborting | `kill_grace` |
 //! | Serving | retired: reload, resize | [`Drain`](Action::Drain) | Draining | `graceful_timeout` |
+//! | Serving | its recycling has a successor | [`Drain`](Action::Drain) | Draining | for ever |
 //! | Draining, retired | [`Drained`](Event::Drained) | SIGTERM | Stopping | what is left of it |
 //! | Draining, retired | deadline | SIGTERM | Stopping | `kill_grace` |
 //! | Serving | [`Condemn`](Event::Condemn) | [`Drain`](Action::Drain) | Draining | `condemn_timeout` |
@@ -57,6 +58,7 @@
 //! |---|---|---|
 //! | before it was ready | has not booted | [`Action::GiveUp`] with its own words; everything stops |
 //! | before it was ready | reloads, and it is of the new generation | [`Action::ReloadFailed`]; the old one stays in service |
+//! | before it was ready | serves, and it is the successor of a recycled one | [`Action::RecycleFailed`]; the old one stays in service |
 //! | before it was ready | serves | [`Action::BackingOff`], longer each time |
 //! | after it was ready, unasked or condemned | serves | a replacement at once; after a wait if it keeps happening ([`RestartPolicy`]) |
 //! | because it was retired or stopped | | [`Action::Gone`], nothing else |
@@ -75,6 +77,9 @@
 //! A reload is all or nothing. Each slot gets a second process beside the one that serves; the new ones stand by
 //! until all are ready, then all of them serve, and only after that the old ones drain. So the only moment with two
 //! processes in service for one slot lies between two actions of the same event.
+//!
+//! [`Recycle`](Event::Recycle) is the same for one worker alone: its successor takes over once it is ready, and is tried
+//! again, ever later, if it fails to start. One slot at a time has such a successor.
 //!
 //! ## The life of a worker
 //!
