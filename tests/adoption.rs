@@ -242,7 +242,7 @@ fn a_worker_that_starts_dies_with_its_arbiter_and_is_started_again() {
     fs::remove_file(&delay).unwrap();
     // It sleeps already, or will not.
     kill_arbiter(&service, 2);
-    assert!(!starting.is_alive());
+    service.wait_for("its end", || (!starting.is_alive()).then_some(()));
     assert_eq!(service.process("dirty worker 1"), kept);
     assert!(worker_pids(&client).contains(&i64::from(kept.pid)));
     ends_without_trace(service, &[starting]);
