@@ -6,7 +6,8 @@
 //!              └─ back-off ─┘            the old worker serves on
 //! ```
 //!
-//! One slot at a time: a pool whose workers have all had their share at once shall not take twice the memory.
+//! One slot at a time: a pool whose workers have all had their share at once shall not take twice the memory. And none whose
+//! last worker still finishes what it had: workers that hold endless streams shall not pile up.
 
 use std::time::Instant;
 
@@ -60,8 +61,13 @@ impl Pool {
         if !matches!(self.phase, Phase::Running) || self.slots.values().any(|slot| slot.successor.is_some()) {
             return;
         }
+        let is_alone = |worker: WorkerId| {
+            self.processes.keys().all(|other| other.slot != worker.slot || *other == worker)
+        };
         let due = self.slots.values().filter_map(|slot| slot.recycle.as_ref());
-        let next = due.filter(|due| due.not_before.is_none()).min_by_key(|due| (due.since, due.worker));
+        let next = due
+            .filter(|due| due.not_before.is_none() && is_alone(due.worker))
+            .min_by_key(|due| (due.since, due.worker));
         let Some((worker, reason)) = next.map(|due| (due.worker, due.reason.clone())) else { return };
         self.actions.push_back(Action::RecycleStarted { worker, reason });
         let successor = self.spawn(worker.slot);

@@ -45,6 +45,18 @@ fn what_runs_in_the_old_worker_takes_the_time_it_needs() {
 }
 
 #[test]
+fn workers_that_take_their_time_do_not_pile_up() {
+    let mut rig = seasoned(1);
+    rig.send(recycle(w(0, 1)));
+    rig.send(Event::Ready(w(0, 2)));
+    rig.after(5);
+    assert_eq!(rig.send(recycle(w(0, 2))), [], "its predecessor is still there");
+    rig.send(Event::Drained(w(0, 1)));
+    let actions = rig.send(exited(w(0, 1)));
+    assert_eq!(actions, [gone(w(0, 1), Departure::Retired), started(w(0, 2)), Action::Spawn(w(0, 3))]);
+}
+
+#[test]
 fn a_stop_waits_for_a_recycled_worker_no_longer_than_for_others() {
     let mut rig = seasoned(1);
     rig.send(recycle(w(0, 1)));
