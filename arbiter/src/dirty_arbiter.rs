@@ -41,7 +41,7 @@ use adoption::Legacy;
 use availability::Availability;
 use recycling::Recycling;
 use router_link::RouterLink;
-use scaling::{Adding, MAX_WORKERS};
+use scaling::{Adding, MOST_BY_SCALING};
 
 pub(crate) use adoption::end_orphans;
 pub use process::run_dirty_only;
@@ -161,7 +161,7 @@ impl<'a> DirtyArbiter<'a> {
         let workers = PoolConfig {
             size: legacy.as_ref().and_then(|legacy| legacy.slot_count).unwrap_or(size),
             minimum: config.allocation.minimum().min(size),
-            maximum: MAX_WORKERS.max(config.workers),
+            maximum: MOST_BY_SCALING.max(config.workers),
             boot_timeout: timeout.map(|timeout| timeout.max(LEAST_BOOT_TIMEOUT)),
             graceful_timeout: config.graceful_timeout,
             condemn_timeout: timeout.unwrap_or(config.graceful_timeout).min(config.graceful_timeout),

@@ -56,7 +56,7 @@ pub(crate) struct HttpListener {
 impl HttpListener {
     /// Binds; a unix socket is open to every user of the machine, as gunicorn's is.
     pub(crate) fn bind(address: &BindAddress) -> Result<Self, BindError> {
-        let refused = |source| BindError::Tcp { address: address.to_string(), source };
+        let refused = |source| BindError::Refused { address: address.to_string(), source };
         match address {
             BindAddress::Tcp { host, port } => {
                 let listener = TcpListener::bind((host.as_str(), *port)).map_err(refused)?;
@@ -106,7 +106,7 @@ pub(crate) struct SocketFile {
 impl SocketFile {
     /// Binds a non-blocking listener that only this user may connect to.
     pub(crate) fn bind(path: &Path) -> Result<(UnixListener, Self), BindError> {
-        let refused = |source| BindError::Tcp { address: format!("unix:{}", path.display()), source };
+        let refused = |source| BindError::Refused { address: format!("unix:{}", path.display()), source };
         let listener = bind_unix(path)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let inode = fs::symlink_metadata(path).map_err(refused)?.ino();
@@ -132,13 +132,13 @@ impl SocketFile {
 pub enum BindError {
     /// The address is taken, not ours, or does not exist.
     #[error("cannot listen at {address}")]
-    Tcp {
+    Refused {
         /// The address as it was configured.
         address: String,
         /// What the system says.
         source: io::Error,
     },
-    /// The same, for a unix socket.
+    /// A path that no socket can have, or that somebody listens at.
     #[error(transparent)]
     Unix(#[from] gunmetal_supervise::BindError),
 }

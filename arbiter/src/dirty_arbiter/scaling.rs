@@ -23,7 +23,7 @@ pub(super) struct Adding {
 }
 
 /// The most dirty workers there may be: a wish from outside shall not fork without end.
-pub(super) const MAX_WORKERS: u32 = 256;
+pub(super) const MOST_BY_SCALING: u32 = 256;
 
 impl DirtyArbiter<'_> {
     /// SIGTTIN.
@@ -189,7 +189,7 @@ impl DirtyArbiter<'_> {
 
     /// The most workers there may be, the configuration's word being good for any number.
     fn most(&self) -> u32 {
-        MAX_WORKERS.max(self.config.workers)
+        MOST_BY_SCALING.max(self.config.workers)
     }
 
     /// The most workers that would have an app to serve.
