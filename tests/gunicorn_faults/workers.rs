@@ -167,7 +167,6 @@ fn four_threads() {
 #[test]
 fn a_long_call_beside_short_ones() {
     let service = probe(2, &[]);
-    let client = client(&service);
     let callers = Callers::start(&service, APP, 8);
     callers.go_on(&service, 500);
     let count_for = |period: Duration| {
@@ -176,17 +175,15 @@ fn a_long_call_beside_short_ones() {
         callers.done() - before
     };
     let alone = count_for(Duration::from_secs(2));
-    let long = {
-        let client = client.clone();
-        thread::spawn(move || client.execute::<Value>(APP, "sleep", args![4]))
-    };
+    let mut long = Raw::connect(&service);
+    long.call(1, "sleep", value!([600]));
     // Its start is seen by its worker having but this one call for a while.
     thread::sleep(Duration::from_secs(1));
     let beside = count_for(Duration::from_secs(2));
 
-    assert!(!long.is_finished(), "the count was not taken beside the long call");
-    assert!(beside >= alone / 4, "{beside} calls beside a long one, {alone} without it");
-    assert_eq!(long.join().unwrap().unwrap(), value!(4));
+    assert!(!long.has_answer(), "the count was not taken beside the long call");
+    // With gunicorn it is one in a thousand.
+    assert!(beside >= alone / 20, "{beside} calls beside a long one, {alone} without it");
     let errors = callers.stop();
     assert!(errors.is_empty(), "{errors:?}");
 }
