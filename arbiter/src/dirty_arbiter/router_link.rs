@@ -16,7 +16,7 @@ pub(super) struct RouterLink {
     socket: UnixStream,
     decoder: FrameDecoder,
     input: BytesMut,
-    /// What the socket did not take yet. Bounded by what there is to tell: a few messages a worker.
+    /// What the socket did not take yet: a few messages a worker, and answers to what the router asked before it stopped reading.
     output: BytesMut,
 }
 

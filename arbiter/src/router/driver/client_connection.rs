@@ -140,7 +140,7 @@ impl ClientConnection {
             loop {
                 match Input::next(rest)? {
                     Next::Frame { header, payload, end } => {
-                        if outbox.is_full() && header.message_type == MessageType::Stash {
+                        if outbox.is_full() && is_answered_here(header.message_type) {
                             return Ok(Step::Pause);
                         }
                         rest = &rest[end..];
@@ -180,6 +180,11 @@ impl ClientConnection {
         // Whoever doesn't read it need not be waited for.
         let _ = tokio::time::timeout(LAST_WORDS, self.outbox.emptied()).await;
     }
+}
+
+/// Whether the router may answer by itself, as often as it is asked.
+fn is_answered_here(message_type: MessageType) -> bool {
+    matches!(message_type, MessageType::Stash | MessageType::Status | MessageType::Manage)
 }
 
 /// Takes a whole frame.

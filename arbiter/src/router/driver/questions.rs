@@ -2,6 +2,9 @@
 //!
 //! Several clients that ask for STATUS at a time share one question. A parent that does not answer it soon is not waited
 //! for: they are told what the router knows by itself, and so is everybody else until the parent is heard of again.
+//!
+//! Each client has so many open questions at most ([`MOST_OPEN`]), and a parent that does not read is asked no more for
+//! MANAGE once its link is full: nothing grows with how often clients ask.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -22,6 +25,8 @@ pub(super) struct Questions {
     /// The token of the question for STATUS.
     status: Option<u64>,
     waiting: Vec<Caller>,
+    /// How many of both each client has.
+    open: HashMap<ClientId, Open>,
     /// Ends the waiting.
     patience: Option<AbortHandle>,
     /// The parent owes an answer for too long.
@@ -32,6 +37,13 @@ pub(super) struct Questions {
     server: String,
 }
 
+/// A client's open questions.
+#[derive(Default)]
+struct Open {
+    manage: usize,
+    status: usize,
+}
+
 impl Questions {
     pub(super) fn new(parent_patience: Duration, server: String) -> Questions {
         Questions {
@@ -39,6 +51,7 @@ impl Questions {
             managing: HashMap::new(),
             status: None,
             waiting: Vec::new(),
+            open: HashMap::new(),
             patience: None,
             is_parent_silent: false,
             parent_patience,
@@ -47,6 +60,9 @@ impl Questions {
     }
 
     pub(super) fn forget_client(&mut self, client: ClientId) {
+        if self.open.remove(&client).is_none() {
+            return;
+        }
         self.managing.retain(|_, (caller, ..)| caller.client != client);
         self.waiting.retain(|caller| caller.client != client);
     }
@@ -61,6 +77,12 @@ impl State {
     /// A client asks for STATUS.
     pub(super) fn ask_status(&mut self, shared: &Rc<Shared>, caller: Caller, now: Instant) {
         let questions = &mut self.questions;
+        let open = questions.open.entry(caller.client).or_default();
+        if open.status == MOST_OPEN {
+            let status = status::status(&self.dispatcher, None, &questions.server, now);
+            return self.answer(caller, &status);
+        }
+        open.status += 1;
         questions.waiting.push(caller);
         if questions.status.is_none() {
             let token = questions.next_token();
@@ -101,6 +123,9 @@ impl State {
         }
         let status = status::status(&self.dispatcher, reports, &self.questions.server, now);
         for caller in waiting {
+            if let Some(open) = self.questions.open.get_mut(&caller.client) {
+                open.status -= 1;
+            }
             self.answer(caller, &status);
         }
     }
@@ -114,6 +139,19 @@ impl State {
 
     /// A client asks for more or fewer workers.
     pub(super) fn ask_manage(&mut self, caller: Caller, op: ManageOp, count: u64) {
+        let is_parent_behind = self.is_parent_behind();
+        let open = self.questions.open.entry(caller.client).or_default();
+        if open.manage == MOST_OPEN {
+            let message = format!(
+                "MANAGE: {MOST_OPEN} requests of this client wait for the dirty arbiter, and {MOST_OPEN} are the limit"
+            );
+            return self.send_error(caller, &ErrorPayload::dirty(message));
+        }
+        if is_parent_behind {
+            let message = "MANAGE: the dirty arbiter does not read what it is asked, and enough waits for it";
+            return self.send_error(caller, &ErrorPayload::dirty(message));
+        }
+        open.manage += 1;
         let token = self.questions.next_token();
         self.questions.managing.insert(token, (caller, op, count));
         self.tell_parent(&FromRouter::Manage { token, op, count });
@@ -122,6 +160,9 @@ impl State {
     /// The parent says what came of that.
     pub(super) fn manage_done(&mut self, token: u64, outcome: &Result<ManageReport, String>) {
         let Some((caller, op, count)) = self.questions.managing.remove(&token) else { return };
+        if let Some(open) = self.questions.open.get_mut(&caller.client) {
+            open.manage -= 1;
+        }
         match outcome {
             Ok(report) => self.answer(caller, &status::manage_result(op, count, report)),
             Err(message) => self.send_error(caller, &ErrorPayload::dirty(message.as_str())),
@@ -136,3 +177,6 @@ impl State {
         }
     }
 }
+
+/// How many MANAGE, and how many STATUS, of one client may wait for the parent.
+const MOST_OPEN: usize = 100;

@@ -207,6 +207,11 @@ impl State {
         send_link(&mut self.to_flush, &self.parent, message);
     }
 
+    /// Whether so much waits for the parent that it should not be asked more.
+    pub(super) fn is_parent_behind(&self) -> bool {
+        self.parent.is_full()
+    }
+
     // The end of a turn
 
     /// Does what the dispatcher wants done.

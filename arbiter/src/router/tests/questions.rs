@@ -1,8 +1,9 @@
 //! STATUS and MANAGE, with a parent that answers or doesn't.
 
+use std::io::Write;
 use std::time::Duration;
 
-use gunmetal_protocol::{ManageOp, MessageType, Segments, Value};
+use gunmetal_protocol::{Header, ManageOp, MessageType, Segments, Value};
 use gunmetal_supervise::{WorkerId, WorkerState};
 
 use super::rig::{Peer, Rig};
@@ -155,6 +156,102 @@ fn manage_is_the_parents_business() {
         "target_workers": 1,
     });
     assert_eq!(client.result(3), expected);
+}
+
+fn ask_manage(client: &mut Peer, request_id: u64) {
+    let mut frame = Segments::new();
+    gunmetal_protocol::encode_manage(request_id, ManageOp::Add, 1, &mut frame).unwrap();
+    client.send(frame);
+}
+
+/// The token of the parent's next question, which is for MANAGE.
+fn asked_manage(rig: &mut Rig) -> u64 {
+    match rig.heard() {
+        FromRouter::Manage { token, .. } => token,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_client_has_a_hundred_open_questions_for_manage_at_most() {
+    let mut rig = Rig::new();
+    let mut client = rig.client();
+    (1..=101).for_each(|request_id| ask_manage(&mut client, request_id));
+    let error = client.error(101);
+    assert_eq!(error.error_type.to_string(), "DirtyError");
+    assert!(error.message.contains("100 requests of this client wait"), "{}", error.message);
+    assert!(error.message.contains("100 are the limit"), "{}", error.message);
+    let tokens: Vec<u64> = (0..100).map(|_| asked_manage(&mut rig)).collect();
+
+    // Others may ask.
+    let mut other = rig.client();
+    ask_manage(&mut other, 1);
+    let token = asked_manage(&mut rig);
+    rig.tell(&ToRouter::ManageDone { token, outcome: Err("not now".to_owned()) });
+    assert_eq!(other.error(1).message, "not now");
+
+    // One answer makes room for one question.
+    rig.tell(&ToRouter::ManageDone { token: tokens[0], outcome: Err("not now".to_owned()) });
+    assert_eq!(client.error(1).message, "not now");
+    ask_manage(&mut client, 102);
+    asked_manage(&mut rig);
+    ask_manage(&mut client, 103);
+    client.error(103);
+}
+
+#[test]
+fn clients_that_come_and_go_do_not_fill_the_link_to_a_parent_that_does_not_read() {
+    let rig = Rig::new();
+    let refused = (0..1000).any(|_| {
+        let mut client = rig.client();
+        (1..=100).for_each(|request_id| ask_manage(&mut client, request_id));
+        // Answered at once, behind all of them.
+        client.send_header(MessageType::Manage, 101, 0);
+        client.frame().header.request_id != 101
+    });
+    assert!(refused, "100000 questions wait for the parent");
+}
+
+#[test]
+fn who_waits_for_status_a_hundred_times_is_told_at_once_what_the_router_knows() {
+    let mut rig = patient();
+    let worker = rig.worker(1);
+    let mut client = rig.client();
+    (1..=101).for_each(|request_id| ask_status(&mut client, request_id));
+    assert_eq!(client.result(101).get("worker_count"), Some(&Value::Int(1)));
+    let token = asked_status(&mut rig);
+    let starting = report(WorkerId { slot: 9, generation: 1 }, 7, WorkerState::Starting);
+    let workers = vec![starting, report(worker.id, 1, WorkerState::Serving)];
+    rig.tell(&ToRouter::Status { token, workers });
+    for request_id in 1..=100 {
+        assert_eq!(client.result(request_id).get("worker_count"), Some(&Value::Int(2)));
+    }
+    ask_status(&mut client, 102);
+    assert!(asked_status(&mut rig) > token);
+}
+
+#[test]
+fn who_does_not_read_the_answers_to_status_is_not_read() {
+    let mut rig = Rig::with(|config| {
+        config.parent_patience = Duration::from_secs(600);
+        config.server = "s".repeat(2000);
+    });
+    let mut client = rig.client();
+    // One write, which the socket takes whole; the answers are far more than what may wait.
+    let mut frames = Vec::new();
+    for request_id in 1..=3000 {
+        frames.extend(Header { message_type: MessageType::Status, payload_len: 0, request_id }.encode());
+    }
+    let mut manage = Segments::new();
+    gunmetal_protocol::encode_manage(3001, ManageOp::Add, 1, &mut manage).unwrap();
+    frames.extend_from_slice(&manage.into_contiguous());
+    client.stream.write_all(&frames).unwrap();
+    asked_status(&mut rig);
+    assert!(rig.parent.is_silent_for(Duration::from_millis(300)), "read on with its answers unread");
+    for request_id in 101..=3000 {
+        client.result(request_id);
+    }
+    asked_manage(&mut rig);
 }
 
 #[test]
