@@ -8,11 +8,12 @@ mod waiting;
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 
 use bytes::Bytes;
 use gunmetal_protocol::HEADER_LEN;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{Shutdown, shutdown};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Notify;
@@ -129,6 +130,20 @@ impl Outbox {
             self.drained.notify_waiters();
             self.released.notify_waiters();
         }
+    }
+
+    /// Whether the connection is closed from this side.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Whether nobody will read what is sent. A peer that has closed its end, which a reader that is busy with something
+    /// else does not see, closes the outbox; one that has only sent its last request does not.
+    pub(super) fn is_abandoned(&self) -> bool {
+        if !self.closed.get() && is_hung_up(self.socket.as_ref()) {
+            self.close();
+        }
+        self.closed.get()
     }
 
     /// Waits until the connection is closed from this side.
@@ -314,6 +329,14 @@ impl Drop for Exclusive {
         // Nobody who waits for the socket runs before what piled up is on its way, or has been handed on.
         self.outbox.flush();
     }
+}
+
+/// Whether both directions of a socket are closed.
+fn is_hung_up(socket: &impl AsFd) -> bool {
+    // A hang-up is told unasked.
+    let mut sockets = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+    let polled = poll(&mut sockets, PollTimeout::ZERO).is_ok();
+    polled && sockets[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
 }
 
 /// Payloads shorter than this are copied behind what waits; longer ones are worth a system call of their own.

@@ -71,12 +71,22 @@ impl State {
 }
 
 impl Slow {
-    /// Gathers the answer in steps and sends it.
+    /// Gathers the answer in steps and sends it, unless the client has left.
     pub(super) async fn run(mut self, shared: &Rc<Shared>) {
+        let Some(client) = shared.state.borrow().client_outbox(self.caller.client).cloned() else { return };
+        if client.is_closed() {
+            return;
+        }
         if !self.step(shared) {
             // One at a time: a long list is memory, and there is only one thread to gather it.
             let _turn = shared.lists.gathering.lock().await;
-            while !self.step(shared) {
+            loop {
+                if client.is_abandoned() {
+                    return;
+                }
+                if self.step(shared) {
+                    break;
+                }
                 tokio::task::yield_now().await;
             }
         }

@@ -106,6 +106,12 @@ impl Rig {
         line.unwrap().trim().parse().unwrap()
     }
 
+    /// How long the router's thread has run, in nanoseconds of the processor.
+    pub(super) fn run_time(&self) -> u64 {
+        let times = std::fs::read_to_string(format!("/proc/self/task/{}/schedstat", self.thread)).unwrap();
+        times.split(' ').next().unwrap().parse().unwrap()
+    }
+
     /// Waits for the router to end.
     pub(super) fn outcome(&mut self) -> Result<(), RouterError> {
         self.router.take().unwrap().join().unwrap()

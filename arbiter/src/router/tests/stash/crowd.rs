@@ -109,22 +109,59 @@ fn values_that_were_replaced_and_that_nobody_reads_count_until_their_clients_lea
     while client.put("t", "large", large.clone()).is_err() {}
 }
 
+/// Puts 300000 keys.
+fn fill(client: &mut Peer, table: &str) {
+    let frames: Vec<u8> = (0..300_000_i64)
+        .flat_map(|key| stash(1, StashOp::Put, table, Some(&key.into()), Some(&key.into())))
+        .collect();
+    let mut writer = client.stream.try_clone().unwrap();
+    let writing = std::thread::spawn(move || writer.write_all(&frames).unwrap());
+    for _ in 0..300_000 {
+        client.frame();
+    }
+    writing.join().unwrap();
+}
+
+#[test]
+fn keys_are_not_listed_for_clients_that_left() {
+    let rig = Rig::new();
+    let mut client = rig.client();
+    fill(&mut client, "t");
+    let mut list = || assert_eq!(client.op(StashOp::Keys, "t").unwrap().as_list().unwrap().len(), 300_000);
+    let before = rig.run_time();
+    list();
+    let one = rig.run_time() - before;
+
+    let keys = stash(1, StashOp::Keys, "t", None, None);
+    let before = rig.run_time();
+    for _ in 0..50 {
+        let mut gone = rig.client();
+        // It is served before it leaves.
+        gone.op(StashOp::Ensure, "t").unwrap();
+        gone.stream.write_all(&keys.repeat(3)).unwrap();
+    }
+    list();
+    let all = rig.run_time() - before;
+    assert!(all < 20 * one, "151 listings took {all} ns of work, one takes {one} ns");
+}
+
+#[test]
+fn keys_are_listed_for_clients_that_have_nothing_more_to_ask() {
+    let rig = Rig::new();
+    let mut client = rig.client();
+    fill(&mut client, "t");
+    client.stream.write_all(&stash(1, StashOp::Keys, "t", None, None)).unwrap();
+    client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut first = [0; 16];
+    client.stream.read_exact(&mut first).unwrap();
+    assert_eq!(first[3], 2, "not the header of a RESPONSE: {first:?}");
+}
+
 #[test]
 fn clearing_and_listing_large_tables_does_not_keep_others_waiting() {
     let mut rig = Rig::new();
     let mut worker = rig.worker(1);
     let mut client = rig.client();
-    let fill = |client: &mut Peer, table: &str| {
-        let frames: Vec<u8> = (0..300_000_i64)
-            .flat_map(|key| stash(1, StashOp::Put, table, Some(&key.into()), Some(&key.into())))
-            .collect();
-        let mut writer = client.stream.try_clone().unwrap();
-        let writing = std::thread::spawn(move || writer.write_all(&frames).unwrap());
-        for _ in 0..300_000 {
-            client.frame();
-        }
-        writing.join().unwrap();
-    };
     fill(&mut client, "t");
     // Many listings at once, and then it is all thrown away.
     let mut busy = rig.client();
