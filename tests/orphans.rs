@@ -94,6 +94,8 @@ fn the_pid_file_names_the_dirty_arbiter_and_goes_with_it() {
     assert_eq!(place.names(), Vec::<String>::new());
 
     let mut service = place.start(&UNDER_A_MASTER);
+    let is_ready = || service.log().iter().any(|line| line.contains("Dirty arbiter ready")).then_some(());
+    service.wait_for("the start", is_ready);
     let arbiter = service.process("dirty arbiter");
     assert_eq!(place.pid_file(), Some(arbiter.pid));
     arbiter.signal(libc::SIGKILL);
