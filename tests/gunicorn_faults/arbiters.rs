@@ -48,8 +48,7 @@ fn killed_while_it_is_alone() {
 }
 
 /// gunicorn's master starts the next one on another path, of which running HTTP workers never learn. Ours: the same path;
-/// callers lose what was running and
-/// then notice a pause, and the workers are kept.
+/// callers lose what was running and then notice a pause, and the workers are kept.
 #[test]
 fn killed_under_a_master() {
     let flags = ["--dirty-socket", "dirty.sock", "--dirty-workers", "2"];
