@@ -68,7 +68,7 @@ pub use gunmetal_protocol::{self as protocol, Args, Bytes, Dict, Value, args, va
 pub use http::{Connection, HttpOutcome, HttpWorker};
 pub use log_level::LogLevel;
 pub use server::Server;
-pub use settings::Settings;
+pub use settings::{AcceptMode, GroupName, LogFormat, Settings, UserName};
 
 /// Dirty apps: the trait, the attributes, and what actions are given.
 pub mod dirty {

@@ -1,11 +1,14 @@
 //! What the service is told to do: flag over environment over file over the program's default over gunicorn's.
 
+mod accept_mode;
+mod account;
 mod environment;
 mod error;
 mod file;
 mod flags;
 mod key;
 mod layer;
+mod log_format;
 mod origin;
 mod raw;
 mod size;
@@ -17,6 +20,10 @@ use std::time::Duration;
 use gunmetal_arbiter::{AppSpec, BindAddress};
 
 use crate::log_level::LogLevel;
+
+pub use accept_mode::AcceptMode;
+pub use account::{GroupName, UserName};
+pub use log_format::LogFormat;
 
 pub(crate) use environment::unknown as unknown_variables;
 pub(crate) use error::SettingsError;
@@ -60,8 +67,50 @@ pub struct Settings {
     pub dirty_max_requests_jitter: u64,
     /// Resident memory beyond which a dirty worker is replaced, in bytes; `None` is no limit.
     pub dirty_max_rss: Option<u64>,
+    /// Connections that may wait in the queue of each listener.
+    pub backlog: u32,
+    /// Whether each HTTP worker has listening sockets of its own, between which the kernel distributes.
+    pub reuse_port: bool,
+    /// Which worker takes a connection.
+    pub accept_mode: AcceptMode,
+    /// Connections that an HTTP worker has open at a time, with the runners of this crate.
+    pub worker_connections: u32,
+    /// The private key of the HTTP listeners, PEM. With `certfile` alone it is looked for in that file.
+    pub keyfile: Option<PathBuf>,
+    /// The certificate chain of the HTTP listeners, PEM; `None` is HTTP without TLS.
+    pub certfile: Option<PathBuf>,
+    /// Requests after which an HTTP worker is replaced; `None` is no limit.
+    pub max_requests: Option<NonZeroU64>,
+    /// The most requests that are added to `max_requests`, worker by worker, at random.
+    pub max_requests_jitter: u64,
+    /// Resident memory beyond which an HTTP worker is replaced, in bytes; `None` is no limit.
+    pub max_rss: Option<u64>,
+    /// Crashes of one HTTP worker in a row after which the service gives up; `None` is never.
+    pub restart_limit: Option<u32>,
+    /// Whether what the program preloads is loaded once, in the master, and not in each worker.
+    pub preload_app: bool,
+    /// Whether the service leaves its terminal and goes on in the background.
+    pub daemon: bool,
+    /// Where the master writes its pid.
+    pub pidfile: Option<PathBuf>,
+    /// The user that workers run as; `None` is the user of the master.
+    pub user: Option<UserName>,
+    /// The group that workers run as; `None` is the user's, or the group of the master.
+    pub group: Option<GroupName>,
+    /// The file mode creation mask of the whole service, which decides who may connect to its unix sockets.
+    pub umask: u32,
+    /// The working directory of the service.
+    pub chdir: Option<PathBuf>,
+    /// Environment variables of the service, in the order in which they were given.
+    pub env: Vec<(String, String)>,
+    /// Where heartbeat files are made; `None` is `/dev/shm`, or the temporary directory.
+    pub worker_tmp_dir: Option<PathBuf>,
+    /// What `ps` shows in brackets behind the role of each process.
+    pub proc_name: Option<String>,
     /// The file that log lines are appended to; `None` is standard error.
     pub errorlog: Option<PathBuf>,
+    /// What a log line looks like.
+    pub log_format: LogFormat,
     /// How much is logged.
     pub loglevel: LogLevel,
 }
@@ -101,7 +150,28 @@ impl Settings {
             dirty_max_requests: value(layer.dirty_max_requests).and_then(NonZeroU64::new),
             dirty_max_requests_jitter: value(layer.dirty_max_requests_jitter).unwrap_or(0),
             dirty_max_rss: value(layer.dirty_max_rss).filter(|limit| *limit > 0),
+            backlog: 2048,
+            reuse_port: false,
+            accept_mode: AcceptMode::Shared,
+            worker_connections: 1000,
+            keyfile: None,
+            certfile: None,
+            max_requests: None,
+            max_requests_jitter: 0,
+            max_rss: None,
+            restart_limit: None,
+            preload_app: false,
+            daemon: false,
+            pidfile: None,
+            user: None,
+            group: None,
+            umask: 0,
+            chdir: None,
+            env: Vec::new(),
+            worker_tmp_dir: None,
+            proc_name: None,
             errorlog: value(layer.error_log).flatten(),
+            log_format: LogFormat::Text,
             loglevel: value(layer.log_level).unwrap_or(LogLevel::Info),
         })
     }

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
-    Action, Child, Event, ExitStatus, Heartbeat, Pid, Poller, Pool, PoolConfig, Readiness, ReadyReader,
-    RestartPolicy, Signal, WorkerId,
+    Action, Child, Event, ExitStatus, Heartbeat, NoticeReader, Pid, Poller, Pool, PoolConfig, Readiness,
+    ReadyReader, RestartPolicy, Signal, WorkerId,
 };
 
 use crate::report;
@@ -47,6 +47,8 @@ pub(crate) fn restarts() -> RestartPolicy {
 pub(crate) struct Member {
     child: Child,
     readiness: Option<ReadyReader>,
+    /// Where it may say that it wants to be replaced, and why.
+    wish: Option<NoticeReader>,
     heartbeat: Option<Pulse>,
     age: u64,
     origin: Origin,
@@ -76,6 +78,7 @@ pub(crate) enum Heartbeats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watch {
     Readiness(WorkerId),
+    Wish(WorkerId),
     Exit(WorkerId),
 }
 
@@ -204,6 +207,9 @@ impl Crew {
             if let Some(readiness) = &member.readiness {
                 poller.readable(readiness, token(Watch::Readiness(*worker)));
             }
+            if let Some(wish) = &member.wish {
+                poller.readable(wish, token(Watch::Wish(*worker)));
+            }
             poller.readable(&member.child, token(Watch::Exit(*worker)));
         }
     }
@@ -243,7 +249,18 @@ impl Crew {
     pub(crate) fn news(&mut self, watch: Watch) {
         match watch {
             Watch::Readiness(worker) => self.read_readiness(worker),
+            Watch::Wish(worker) => self.read_wish(worker),
             Watch::Exit(worker) => self.reap(worker),
+        }
+    }
+
+    fn read_wish(&mut self, worker: WorkerId) {
+        let Some(wish) = self.members.get_mut(&worker).and_then(|member| member.wish.take()) else { return };
+        match wish.read() {
+            Ok(Some(reason)) => self.handle(Event::Recycle(worker, reason)),
+            // It ends, or never wishes for anything.
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%worker, %error, "a worker's wish cannot be read"),
         }
     }
 
@@ -315,7 +332,12 @@ impl Member {
         readiness: Option<ReadyReader>,
         heartbeat: Option<Pulse>,
     ) -> Self {
-        Self { child, readiness, heartbeat, age, origin: Origin::Forked }
+        Self { child, readiness, wish: None, heartbeat, age, origin: Origin::Forked }
+    }
+
+    /// Listens to the wish of the process to be replaced.
+    pub(crate) fn with_wish(self, wish: NoticeReader) -> Self {
+        Self { wish: Some(wish), ..self }
     }
 
     /// A process that serves already, and that another one forked.

@@ -3,7 +3,8 @@
 use std::io;
 
 use gunmetal_supervise::{
-    ChildSetup, Heartbeat, ReadyWriter, STARTUP_FAILED, Signal, WorkerId, readiness_pipe, spawn_child,
+    ChildSetup, Heartbeat, NoticeWriter, ReadyWriter, STARTUP_FAILED, Signal, WorkerId, notice_pipe,
+    readiness_pipe, spawn_child,
 };
 
 use crate::Listener;
@@ -22,6 +23,8 @@ pub struct HttpProcess {
     pub listeners: Vec<Listener>,
     /// Where it says that it serves, or why it cannot.
     pub readiness: ReadyWriter,
+    /// Where it says that it has had its share and wants to be replaced, with the reason for the log.
+    pub wish: NoticeWriter,
     /// What it touches to show that it is alive, if it does so at all.
     pub heartbeat: Heartbeat,
 }
@@ -35,26 +38,29 @@ pub(crate) fn spawn(
     body: &dyn Fn(HttpProcess) -> i32,
 ) -> io::Result<Member> {
     let (reader, writer) = readiness_pipe()?;
+    let (wish_reader, wish) = notice_pipe()?;
     // The child takes its own; both processes have a copy of these values, and the fork decides who uses which.
-    let (mut writer, mut pulse) = (Some(writer), Some(Pulse::new()?));
+    let (mut writer, mut wish, mut pulse) = (Some(writer), Some(wish), Some(Pulse::new()?));
     let listeners =
         listeners.iter().map(|bound| bound.listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
     let mut listeners = Some(listeners);
     let child = spawn_child(|newborn| {
-        let (Some(readiness), Some(pulse), Some(listeners)) = (writer.take(), pulse.take(), listeners.take())
+        let (Some(readiness), Some(wish), Some(pulse), Some(listeners)) =
+            (writer.take(), wish.take(), pulse.take(), listeners.take())
         else {
             return STARTUP_FAILED;
         };
         let heartbeat = pulse.heartbeat;
         let mut setup = ChildSetup::new("gunmetal: http worker")
             .keep(&readiness)
+            .keep(&wish)
             .keep(&heartbeat)
             .hold_back([Signal::SIGUSR1]);
         for listener in &listeners {
             setup = setup.keep(listener);
         }
         match newborn.become_child(setup) {
-            Ok(_parent) => body(HttpProcess { worker, age, listeners, readiness, heartbeat }),
+            Ok(_parent) => body(HttpProcess { worker, age, listeners, readiness, wish, heartbeat }),
             Err(error) => {
                 // Tells the master; if there is none any more, nobody needs to know.
                 let _ = readiness.failed(&report::chain(&error));
@@ -63,6 +69,6 @@ pub(crate) fn spawn(
         }
     })
     .map_err(io::Error::other)?;
-    drop(writer);
-    Ok(Member::new(child, age, Some(reader), pulse))
+    drop((writer, wish));
+    Ok(Member::new(child, age, Some(reader), pulse).with_wish(wish_reader))
 }

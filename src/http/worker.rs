@@ -10,7 +10,7 @@ use std::time::Duration;
 use gunmetal_arbiter::{HttpProcess, Listener};
 use gunmetal_client::Client;
 use gunmetal_client_core::ConfigError;
-use gunmetal_supervise::{Heartbeat, ReadyWriter, WorkerId};
+use gunmetal_supervise::{Heartbeat, NoticeWriter, ReadyWriter, WorkerId};
 
 use super::shutdown::Shutdown;
 use crate::Settings;
@@ -33,6 +33,7 @@ struct Shared {
     /// Empty once the worker is to shut down: a client whose connection nobody will accept should hear so.
     listeners: Mutex<Arc<[Listener]>>,
     readiness: Mutex<Option<ReadyWriter>>,
+    wish: Mutex<Option<NoticeWriter>>,
     is_ready: AtomicBool,
     heartbeat: Heartbeat,
     shutdown: Shutdown,
@@ -42,12 +43,13 @@ struct Shared {
 impl HttpWorker {
     /// Takes over what the master has given this process, and begins to listen for its signals.
     pub(super) fn start(process: HttpProcess, settings: Arc<Settings>) -> io::Result<Self> {
-        let HttpProcess { worker: id, age, listeners, readiness, heartbeat } = process;
+        let HttpProcess { worker: id, age, listeners, readiness, wish, heartbeat } = process;
         let shared = Arc::new(Shared {
             id,
             age,
             listeners: Mutex::new(listeners.into()),
             readiness: Mutex::new(Some(readiness)),
+            wish: Mutex::new(Some(wish)),
             is_ready: AtomicBool::new(false),
             heartbeat,
             shutdown: Shutdown::new()?,
@@ -140,6 +142,16 @@ impl HttpWorker {
         if let Err(error) = self.shared.heartbeat.touch() {
             // Repeated, this ends in the worker's replacement, which may have better luck.
             tracing::warn!(%error, "heartbeat failed");
+        }
+    }
+
+    /// Asks the master to replace this worker, for a reason that the log tells. It serves on until its successor is
+    /// ready, and is told to shut down then. Further calls do nothing.
+    pub fn recycle(&self, reason: &str) {
+        let wish = self.shared.wish.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A master that cannot be told is gone, and so will this process be in a moment.
+        if let Some(Err(error)) = wish.map(|wish| wish.send(reason)) {
+            tracing::debug!(%error, "the master does not listen");
         }
     }
 

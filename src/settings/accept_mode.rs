@@ -1,0 +1,12 @@
+//! Which worker takes a connection.
+
+/// Which HTTP worker takes a connection that waits at a listener they share, with the runners of this crate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AcceptMode {
+    /// Whichever is awake first. The least work for each connection; under load that is not always the least busy one.
+    #[default]
+    Shared,
+    /// The one that has waited for longest, none that has `worker_connections` open. For long-lived connections, which
+    /// would stay where chance has put them.
+    Fair,
+}
