@@ -8,7 +8,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getppid, setpgid};
 
 use crate::fork::Newborn;
-use crate::{set_title, sys};
+use crate::{Account, set_title, sys};
 
 /// What a child keeps and becomes. Everything it does not name, it does not have.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub struct ChildSetup {
     death_signal: Option<Signal>,
     held: SigSet,
     own_group: bool,
+    account: Option<Account>,
 }
 
 impl ChildSetup {
@@ -30,6 +31,7 @@ impl ChildSetup {
             death_signal: Some(Signal::SIGTERM),
             held: SigSet::empty(),
             own_group: false,
+            account: None,
         }
     }
 
@@ -62,11 +64,18 @@ impl ChildSetup {
         self.own_group = true;
         self
     }
+
+    /// Runs as this account; `None` stays whoever the parent is.
+    #[must_use]
+    pub fn account(mut self, account: Option<Account>) -> ChildSetup {
+        self.account = account;
+        self
+    }
 }
 
 impl Newborn {
     /// Sheds what was inherited: closes every descriptor that `setup` does not keep, resets signal dispositions and
-    /// the signal mask, leaves the group if asked to, sets the title, and arms the parent-death signal.
+    /// the signal mask, leaves the group if asked to, sets the title, changes the user, and arms the parent-death signal.
     ///
     /// The values that owned the closed descriptors are now about nothing, or soon about somebody else's file: they
     /// must be neither used nor dropped in this process. [`spawn_child`](crate::spawn_child) sees to the dropping.
@@ -86,6 +95,11 @@ impl Newborn {
             let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
         }
         set_title(&setup.title);
+        if let Some(account) = &setup.account {
+            let Account { uid, gid, .. } = *account;
+            account.take_on().map_err(|source| BecomeChildError::Account { uid, gid, source })?;
+        }
+        // After the change of user, which clears it.
         let parent = Parent::watch(self.parent)?;
         parent.arm_death_signal(setup.death_signal)?;
         Ok(parent)
@@ -158,6 +172,16 @@ pub enum BecomeChildError {
     /// The signals are still set up as the parent's.
     #[error("cannot reset signal dispositions and mask")]
     Signals(#[source] io::Error),
+    /// It cannot run as whom it is to.
+    #[error("cannot run as user {uid}, group {gid}")]
+    Account {
+        /// The user.
+        uid: u32,
+        /// The group.
+        gid: u32,
+        /// What was refused.
+        source: io::Error,
+    },
     /// There is no handle on the parent.
     #[error("cannot watch the parent process")]
     Watch(#[source] io::Error),

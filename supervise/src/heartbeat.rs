@@ -12,6 +12,8 @@ use nix::libc::{EOPNOTSUPP, O_TMPFILE};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Pid, geteuid};
 
+use crate::Account;
+
 /// A file without a name, made by a parent before the fork; the child touches it, the parent looks at its age.
 ///
 /// The file's modification time holds the monotonic clock, which all processes of a machine share, and not the time
@@ -34,15 +36,26 @@ impl Heartbeat {
         Ok(heartbeat)
     }
 
-    /// The heartbeat that the process `pid` holds as its descriptor `number`, to be looked at only.
+    /// Gives it to the account that the child will run as: who only has a file open may not touch it.
     ///
     /// # Errors
     ///
-    /// `InvalidData` if that is no heartbeat of this user; otherwise what the file system refused.
-    pub fn of_process(pid: Pid, number: RawFd) -> io::Result<Heartbeat> {
+    /// What the file system refused.
+    pub fn give_to(&self, account: &Account) -> io::Result<()> {
+        account.give(&self.file)
+    }
+
+    /// The heartbeat that the process `pid` holds as its descriptor `number`, to be looked at only. It belongs to this user,
+    /// or to the account that the process runs as.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if that is no such heartbeat; otherwise what the file system refused.
+    pub fn of_process(pid: Pid, number: RawFd, account: Option<&Account>) -> io::Result<Heartbeat> {
         let file = File::open(format!("/proc/{pid}/fd/{number}"))?;
         let metadata = file.metadata()?;
-        if !metadata.is_file() || metadata.nlink() > 0 || metadata.uid() != geteuid().as_raw() {
+        let owner = account.map_or(geteuid().as_raw(), |account| account.uid);
+        if !metadata.is_file() || metadata.nlink() > 0 || metadata.uid() != owner {
             let text = format!("descriptor {number} of process {pid} is no heartbeat");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
@@ -136,7 +149,7 @@ mod tests {
         use std::os::fd::AsRawFd;
         let heartbeat = Heartbeat::create_in(&std::env::temp_dir()).unwrap();
         let number = heartbeat.as_fd().as_raw_fd();
-        let seen = Heartbeat::of_process(nix::unistd::getpid(), number).unwrap();
+        let seen = Heartbeat::of_process(nix::unistd::getpid(), number, None).unwrap();
         assert_eq!(seen.last_touch().unwrap(), heartbeat.last_touch().unwrap());
         heartbeat.touch().unwrap();
         assert_eq!(seen.last_touch().unwrap(), heartbeat.last_touch().unwrap());
@@ -147,7 +160,7 @@ mod tests {
         use std::os::fd::AsRawFd;
         let file = tempfile::NamedTempFile::new().unwrap();
         let number = file.as_file().as_fd().as_raw_fd();
-        let error = Heartbeat::of_process(nix::unistd::getpid(), number).unwrap_err();
+        let error = Heartbeat::of_process(nix::unistd::getpid(), number, None).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
     }
 

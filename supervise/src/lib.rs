@@ -120,14 +120,17 @@
 //! Linux 5.9 or later. All `unsafe` code of the workspace is in this crate's private `sys` module.
 #![deny(unsafe_code)]
 
+mod account;
 mod adopt;
 mod ancestors;
 mod child_setup;
 mod close_on_exec;
+mod daemon;
 mod environment;
 mod exit_status;
 mod fork;
 mod heartbeat;
+mod inherited;
 mod memory;
 mod notice;
 mod orphans;
@@ -148,14 +151,17 @@ mod title;
 mod unix_socket;
 mod worker_id;
 
+pub use account::Account;
 pub use adopt::AdoptError;
 pub use ancestors::Ancestors;
 pub use child_setup::{BecomeChildError, ChildSetup, Parent};
 pub use close_on_exec::{OnExec, set_on_exec};
+pub use daemon::{DaemonError, Daemonized, StandardError, daemonize};
 pub use environment::{remove_env, set_env};
 pub use exit_status::ExitStatus;
 pub use fork::{Child, Fork, ForkError, Newborn, fork, spawn_child};
 pub use heartbeat::Heartbeat;
+pub use inherited::{InheritedError, InheritedListener, take_inherited, take_inherited_listener};
 pub use memory::{keep_buffers_up_to, keep_large_buffers};
 pub use nix::sys::signal::Signal;
 pub use nix::unistd::Pid;

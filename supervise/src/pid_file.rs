@@ -41,10 +41,22 @@ impl PidFile {
     ///
     /// [`PidFileError`], with the path.
     pub fn keep(path: impl Into<PathBuf>) -> Result<PidFile, PidFileError> {
-        let path = path.into();
+        PidFile::keep_as(path.into(), 0o600)
+    }
+
+    /// [`keep`](PidFile::keep) with mode 0644: for scripts of other users to read.
+    ///
+    /// # Errors
+    ///
+    /// As [`keep`](PidFile::keep).
+    pub fn keep_readable(path: impl Into<PathBuf>) -> Result<PidFile, PidFileError> {
+        PidFile::keep_as(path.into(), 0o644)
+    }
+
+    fn keep_as(path: PathBuf, mode: u32) -> Result<PidFile, PidFileError> {
         // Each turn lost means that its keeper has removed the file in between.
         for _ in 0..MAX_TURNS {
-            let (file, text) = open(&path)?;
+            let (file, text) = open(&path, mode)?;
             let locks = |source| PidFileError::Locks { path: path.clone(), source };
             if !lock(&file, KEEPER).map_err(locks)? {
                 match holder(&file, KEEPER).map_err(locks)? {
@@ -93,6 +105,31 @@ impl PidFile {
         file.set_len(0)?;
         file.seek(SeekFrom::Start(0))?;
         file.write_all(format!("{}\n", std::process::id()).as_bytes())
+    }
+
+    /// Moves the file to another path, over what an ended process has left there.
+    ///
+    /// # Errors
+    ///
+    /// As [`keep`](PidFile::keep), of what is at the other path; the file then stays where it is.
+    pub fn rename(&mut self, to: impl Into<PathBuf>) -> Result<(), PidFileError> {
+        let to = to.into();
+        // Taken over first: nobody else's file is replaced.
+        let there = PidFile::keep(&to)?;
+        if let Err(source) = fs::rename(&self.path, &there.path) {
+            there.remove();
+            return Err(PidFileError::Open { path: to, source });
+        }
+        self.path = there.path;
+        Ok(())
+    }
+
+    /// Whether another process keeps the pid file at `path`, which must be none that this process keeps: to look at it would
+    /// let go of its locks.
+    #[must_use]
+    pub fn is_kept_by_another(path: &Path) -> bool {
+        let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+        file.is_ok_and(|file| holder(&file, KEEPER).is_ok_and(|keeper| keeper.is_some()))
     }
 
     /// Removes the file, if the calling process keeps it, or nobody does.
@@ -150,7 +187,7 @@ pub enum PidFileError {
 }
 
 /// Opens the file, and reads what was in it.
-fn open(path: &Path) -> Result<(File, String), PidFileError> {
+fn open(path: &Path, mode: u32) -> Result<(File, String), PidFileError> {
     let refused = |source| PidFileError::Open { path: path.to_owned(), source };
     let distrusted = |reason: String| PidFileError::NotTrusted { path: path.to_owned(), reason };
     // To open what is not a file may do something.
@@ -160,7 +197,7 @@ fn open(path: &Path) -> Result<(File, String), PidFileError> {
         Err(error) => return Err(refused(error)),
     }
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.read(true).write(true).create(true).truncate(false).mode(mode);
     options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
     let file = options.open(path).map_err(refused)?;
     // It may have been put there in between.

@@ -117,6 +117,18 @@ impl Pool {
         self.boot_if_ready(None);
     }
 
+    /// Goes by other settings from now on. The number of slots stays as it is until it is
+    /// [resized](Event::Resize), deadlines that run stay as they are.
+    pub fn set_config(&mut self, config: PoolConfig) {
+        self.config = config;
+    }
+
+    /// Whether a reload is under way, or waits for the pool to have booted.
+    #[must_use]
+    pub fn is_reloading(&self) -> bool {
+        matches!(self.phase, Phase::Reloading(_) | Phase::Booting { then_reload: true })
+    }
+
     /// Takes news. What follows from it is in [`poll_action`](Pool::poll_action).
     ///
     /// News of a worker that is gone, was never there, or has said so before changes nothing.

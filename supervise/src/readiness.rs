@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
@@ -45,6 +45,13 @@ impl ReadyWriter {
         let mut message = vec![b'E'];
         message.extend(error.bytes().take(MAX_TEXT_LEN));
         self.pipe.write_all(&message)
+    }
+}
+
+/// For a pipe that came through an exec.
+impl From<OwnedFd> for ReadyWriter {
+    fn from(pipe: OwnedFd) -> Self {
+        Self { pipe: pipe.into() }
     }
 }
 

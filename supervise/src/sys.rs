@@ -8,6 +8,7 @@ pub(crate) mod descriptors;
 pub(crate) mod dispositions;
 pub(crate) mod environment;
 pub(crate) mod fork;
+pub(crate) mod inherited;
 pub(crate) mod malloc;
 pub(crate) mod pidfd;
 pub(crate) mod socket;

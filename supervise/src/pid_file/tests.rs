@@ -83,3 +83,23 @@ fn a_directory_that_is_not_there_is_named() {
     let error = PidFile::keep(dir.path().join("none/a.pid")).unwrap_err();
     assert!(matches!(error, PidFileError::Open { .. }), "{error}");
 }
+
+#[test]
+fn a_file_is_moved_over_what_an_ended_process_has_left_and_over_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let mut file = PidFile::keep_readable(at("a.pid.2")).unwrap();
+    assert_eq!(fs::metadata(at("a.pid.2")).unwrap().mode() & 0o7777, 0o644);
+    file.name_this_process().unwrap();
+    fs::write(at("a.pid"), "1\n").unwrap();
+    file.rename(at("a.pid")).unwrap();
+    assert!(!at("a.pid.2").exists());
+    assert_eq!(fs::read_to_string(at("a.pid")).unwrap(), format!("{}\n", std::process::id()));
+    fs::write(at("precious"), "data").unwrap();
+    assert!(matches!(file.rename(at("precious")), Err(PidFileError::NotTrusted { .. })));
+    assert_eq!(file.path(), at("a.pid"));
+    // Its own file is none that another process keeps.
+    assert!(!PidFile::is_kept_by_another(&at("precious")));
+    file.remove();
+    assert!(!at("a.pid").exists());
+}
