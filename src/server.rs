@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,9 @@ use gunmetal_arbiter::{
 use gunmetal_dirty::{AppRegistry, DirtyApp};
 
 use crate::http::{self, HttpClosure, HttpOutcome, HttpWorker};
-use crate::settings::{Flags, FlagsError, Key, Layer, Origin, Raw, SettingsError, unknown_variables};
+use crate::settings::{
+    Flags, FlagsError, Key, Layer, Origin, Raw, SettingsError, Sources, Task, Variables, unknown_variables,
+};
 use crate::{LogLevel, Settings, logging};
 
 /// A service: its dirty apps, its HTTP workers, and the defaults of its settings.
@@ -195,11 +196,25 @@ impl Server {
         if let Some(mistake) = self.mistakes.drain(..).next() {
             return Err(Failure::Settings(mistake));
         }
-        let registered: Vec<&str> = self.registry.paths().collect();
-        let lookup = |name: &str| std::env::var(name).ok();
-        let settings =
-            Settings::resolve(flags.layer, flags.config.as_deref(), self.defaults, &lookup, &registered)
-                .map_err(Failure::Settings)?;
+        let sources = Sources {
+            flags: flags.layer,
+            config: flags.config,
+            program: self.defaults,
+            variables: Variables::of_this_process(),
+            registered: self.registry.paths().map(str::to_owned).collect(),
+            // Without a working directory, absolute paths still work.
+            directory: std::env::current_dir().unwrap_or_default(),
+        };
+        let settings = sources.resolve().map_err(Failure::Settings)?;
+        match flags.task {
+            Task::CheckConfig => return print("configuration ok\n"),
+            Task::PrintConfig => return print(&sources.print().map_err(Failure::Settings)?),
+            Task::Serve | Task::ServeDirtyOnly => {}
+        }
+        if let Some(path) = &settings.chdir {
+            std::env::set_current_dir(path)
+                .map_err(|source| Failure::Settings(SettingsError::Chdir { path: path.clone(), source }))?;
+        }
         if let Some(path) = &settings.errorlog {
             logging::redirect(path).map_err(|source| {
                 Failure::Settings(SettingsError::ErrorLog { path: path.clone(), source })
@@ -209,8 +224,8 @@ impl Server {
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         unknown_variables(names).iter().for_each(|remark| tracing::warn!("{remark}"));
 
-        let dirty = dirty_config(&settings, self.registry, self.hooks, flags.dirty_socket);
-        if flags.dirty_only {
+        let dirty = dirty_config(&settings, self.registry, self.hooks);
+        if flags.task == Task::ServeDirtyOnly {
             return run_dirty_only(&dirty).map_err(Failure::Service);
         }
         let settings = Arc::new(settings);
@@ -250,12 +265,14 @@ enum Failure {
     Service(ServiceError),
 }
 
-fn dirty_config(
-    settings: &Settings,
-    registry: AppRegistry,
-    hooks: Arc<dyn Hooks>,
-    socket: Option<PathBuf>,
-) -> DirtyConfig {
+/// Writes the answer to a question that was asked instead of a start.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut output = io::stdout();
+    let written = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    written.map_err(|error| Failure::Settings(SettingsError::Output(error)))
+}
+
+fn dirty_config(settings: &Settings, registry: AppRegistry, hooks: Arc<dyn Hooks>) -> DirtyConfig {
     let apps = match &settings.dirty_apps {
         Some(specs) => specs
             .iter()
@@ -282,7 +299,7 @@ fn dirty_config(
         threads: settings.dirty_threads,
         timeout: settings.dirty_timeout,
         graceful_timeout: settings.dirty_graceful_timeout,
-        socket,
+        socket: settings.dirty_socket.clone(),
         stash_limit: settings.dirty_stash_limit,
         max_requests: settings.dirty_max_requests,
         max_requests_jitter: settings.dirty_max_requests_jitter,

@@ -2,6 +2,7 @@
 
 mod accept_mode;
 mod account;
+mod assignment;
 mod environment;
 mod error;
 mod file;
@@ -10,11 +11,15 @@ mod key;
 mod layer;
 mod log_format;
 mod origin;
+mod printed;
 mod raw;
 mod size;
+mod sources;
+mod table;
+mod umask;
 
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gunmetal_arbiter::{AppSpec, BindAddress};
@@ -25,15 +30,15 @@ pub use accept_mode::AcceptMode;
 pub use account::{GroupName, UserName};
 pub use log_format::LogFormat;
 
-pub(crate) use environment::unknown as unknown_variables;
+pub(crate) use environment::{Variables, unknown as unknown_variables};
 pub(crate) use error::SettingsError;
-pub(crate) use flags::{Flags, FlagsError};
+pub(crate) use flags::{Flags, FlagsError, Task};
 pub(crate) use key::Key;
 pub(crate) use layer::Layer;
 pub(crate) use origin::Origin;
 pub(crate) use raw::Raw;
+pub(crate) use sources::Sources;
 
-use error::did_you_mean;
 use layer::Given;
 
 /// The settings of a running service, under gunicorn's names. Every value has been checked.
@@ -67,6 +72,8 @@ pub struct Settings {
     pub dirty_max_requests_jitter: u64,
     /// Resident memory beyond which a dirty worker is replaced, in bytes; `None` is no limit.
     pub dirty_max_rss: Option<u64>,
+    /// Where the dirty arbiter listens; `None` is a path in the temporary directory with the master's pid in it.
+    pub dirty_socket: Option<PathBuf>,
     /// Connections that may wait in the queue of each listener.
     pub backlog: u32,
     /// Whether each HTTP worker has listening sockets of its own, between which the kernel distributes.
@@ -99,7 +106,8 @@ pub struct Settings {
     pub group: Option<GroupName>,
     /// The file mode creation mask of the whole service, which decides who may connect to its unix sockets.
     pub umask: u32,
-    /// The working directory of the service.
+    /// The working directory of the service, absolute; paths in other settings are relative to it. `None` is where it
+    /// was started.
     pub chdir: Option<PathBuf>,
     /// Environment variables of the service, in the order in which they were given.
     pub env: Vec<(String, String)>,
@@ -116,95 +124,55 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Resolves the settings of a service from all its sources.
-    ///
-    /// `program` holds what the program set, `lookup` reads the environment, `registered` are the app paths that may
-    /// be named.
-    pub(crate) fn resolve(
-        flags: Layer,
-        config: Option<&Path>,
-        program: Layer,
-        lookup: &dyn Fn(&str) -> Option<String>,
-        registered: &[&str],
-    ) -> Result<Self, SettingsError> {
-        let file = match config_path(config, lookup) {
-            Some(path) => file::read(&path)?,
-            None => Layer::default(),
-        };
-        let layer = flags.over(environment::read(lookup)?).over(file).over(program);
-        if let Some(apps) = &layer.dirty_apps {
-            check_apps(apps, registered)?;
-        }
-        Ok(Self {
-            bind: value(layer.bind).unwrap_or_else(default_bind),
-            workers: value(layer.workers).unwrap_or(1),
-            timeout: none_if_zero(value(layer.timeout).unwrap_or(DEFAULT_TIMEOUT)),
-            graceful_timeout: value(layer.graceful_timeout).unwrap_or(DEFAULT_TIMEOUT),
+    /// The settings that stand in `layer`, over the defaults of the table, checked.
+    fn of(layer: Layer) -> Self {
+        Self {
+            bind: required(layer.bind),
+            workers: required(layer.workers),
+            timeout: none_if_zero(required(layer.timeout)),
+            graceful_timeout: required(layer.graceful_timeout),
             dirty_apps: value(layer.dirty_apps),
             dirty_workers: value(layer.dirty_workers),
-            dirty_timeout: none_if_zero(value(layer.dirty_timeout).unwrap_or(DEFAULT_DIRTY_TIMEOUT)),
-            dirty_threads: value(layer.dirty_threads).unwrap_or(1),
-            dirty_graceful_timeout: value(layer.dirty_graceful_timeout).unwrap_or(DEFAULT_TIMEOUT),
+            dirty_timeout: none_if_zero(required(layer.dirty_timeout)),
+            dirty_threads: required(layer.dirty_threads),
+            dirty_graceful_timeout: required(layer.dirty_graceful_timeout),
             dirty_stash_limit: value(layer.dirty_stash_limit)
                 .map(|limit| if limit == 0 { u64::MAX } else { limit }),
-            dirty_max_requests: value(layer.dirty_max_requests).and_then(NonZeroU64::new),
-            dirty_max_requests_jitter: value(layer.dirty_max_requests_jitter).unwrap_or(0),
-            dirty_max_rss: value(layer.dirty_max_rss).filter(|limit| *limit > 0),
-            backlog: 2048,
-            reuse_port: false,
-            accept_mode: AcceptMode::Shared,
-            worker_connections: 1000,
-            keyfile: None,
-            certfile: None,
-            max_requests: None,
-            max_requests_jitter: 0,
-            max_rss: None,
-            restart_limit: None,
-            preload_app: false,
-            daemon: false,
-            pidfile: None,
-            user: None,
-            group: None,
-            umask: 0,
-            chdir: None,
-            env: Vec::new(),
-            worker_tmp_dir: None,
-            proc_name: None,
-            errorlog: value(layer.error_log).flatten(),
-            log_format: LogFormat::Text,
-            loglevel: value(layer.log_level).unwrap_or(LogLevel::Info),
-        })
+            dirty_max_requests: NonZeroU64::new(required(layer.dirty_max_requests)),
+            dirty_max_requests_jitter: required(layer.dirty_max_requests_jitter),
+            dirty_max_rss: Some(required(layer.dirty_max_rss)).filter(|limit| *limit > 0),
+            dirty_socket: value(layer.dirty_socket),
+            backlog: required(layer.backlog),
+            reuse_port: required(layer.reuse_port),
+            accept_mode: required(layer.accept_mode),
+            worker_connections: required(layer.worker_connections),
+            keyfile: value(layer.keyfile),
+            certfile: value(layer.certfile),
+            max_requests: NonZeroU64::new(required(layer.max_requests)),
+            max_requests_jitter: required(layer.max_requests_jitter),
+            max_rss: Some(required(layer.max_rss)).filter(|limit| *limit > 0),
+            restart_limit: Some(required(layer.restart_limit)).filter(|limit| *limit > 0),
+            preload_app: required(layer.preload_app),
+            daemon: required(layer.daemon),
+            pidfile: value(layer.pidfile),
+            user: value(layer.user),
+            group: value(layer.group),
+            umask: required(layer.umask).0,
+            chdir: value(layer.chdir),
+            env: value(layer.env).unwrap_or_default(),
+            worker_tmp_dir: value(layer.worker_tmp_dir),
+            proc_name: value(layer.proc_name),
+            errorlog: required(layer.errorlog),
+            log_format: required(layer.log_format),
+            loglevel: required(layer.loglevel),
+        }
     }
 }
 
-/// The file that is to be read: a named one must be there, the default one may be.
-fn config_path(flag: Option<&Path>, lookup: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    if let Some(path) = flag {
-        return Some(path.to_owned());
-    }
-    if let Some(path) = lookup("GUNMETAL_CONFIG").filter(|path| !path.is_empty()) {
-        return Some(path.into());
-    }
-    let default = PathBuf::from("gunmetal.toml");
-    default.exists().then_some(default)
-}
-
-fn check_apps(apps: &Given<Vec<AppSpec>>, registered: &[&str]) -> Result<(), SettingsError> {
-    let origin = || apps.origin.clone();
-    for (index, app) in apps.value.iter().enumerate() {
-        if !registered.contains(&app.path.as_str()) {
-            return Err(SettingsError::AppNotRegistered {
-                origin: origin(),
-                path: app.path.clone(),
-                hint: did_you_mean(&app.path, registered.iter().copied()),
-                registered: if registered.is_empty() { "no app".into() } else { registered.join(", ") },
-            });
-        }
-        if apps.value[..index].iter().any(|earlier| earlier.path == app.path) {
-            return Err(SettingsError::AppTwice { origin: origin(), path: app.path.clone() });
-        }
-    }
-    Ok(())
+/// A setting that has a value by default.
+fn required<T>(given: Option<Given<T>>) -> T {
+    // A slip in the table is found by any test that resolves settings.
+    value(given).expect("the table of settings has a default for it")
 }
 
 fn value<T>(given: Option<Given<T>>) -> Option<T> {
@@ -214,13 +182,6 @@ fn value<T>(given: Option<Given<T>>) -> Option<T> {
 fn none_if_zero(timeout: Duration) -> Option<Duration> {
     (!timeout.is_zero()).then_some(timeout)
 }
-
-fn default_bind() -> Vec<BindAddress> {
-    vec![BindAddress::Tcp { host: "127.0.0.1".into(), port: 8000 }]
-}
-
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-const DEFAULT_DIRTY_TIMEOUT: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests;

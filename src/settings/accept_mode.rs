@@ -10,3 +10,18 @@ pub enum AcceptMode {
     /// would stay where chance has put them.
     Fair,
 }
+
+impl AcceptMode {
+    /// The mode of that name, in any case.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::Shared, Self::Fair].into_iter().find(|mode| name.eq_ignore_ascii_case(mode.name()))
+    }
+
+    /// Its name in the settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Fair => "fair",
+        }
+    }
+}

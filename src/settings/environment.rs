@@ -1,25 +1,52 @@
 //! Settings from `GUNMETAL_…` variables.
 
+use std::collections::BTreeMap;
+
 use super::error::{SettingsError, did_you_mean};
-use super::key::Key;
+use super::key::{Key, PREFIX};
 use super::layer::Layer;
 use super::origin::Origin;
 use super::raw::Raw;
 
-/// Reads every setting's variable through `lookup`; an empty one counts as absent.
-pub(super) fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Layer, SettingsError> {
-    let mut layer = Layer::default();
-    for key in Key::ALL {
-        if let Some(text) = lookup(&key.variable()).filter(|text| !text.trim().is_empty()) {
-            layer.set(key, &Raw::Text(text), Origin::Variable(key))?;
-        }
+/// The `GUNMETAL_…` variables that this process has. Kept from its start: what the service sets in its own environment
+/// later is meant for its workers and no setting.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// Those of this process.
+    pub(crate) fn of_this_process() -> Self {
+        let texts = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::from_pairs(texts)
     }
-    Ok(layer)
+
+    /// Those of ours among `pairs`.
+    pub(super) fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(pairs.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect())
+    }
+
+    /// The value of the variable `name`; an empty one counts as absent.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|text| !text.trim().is_empty())
+    }
+
+    /// What they set.
+    pub(super) fn layer(&self) -> Result<Layer, SettingsError> {
+        let mut layer = Layer::default();
+        for key in Key::all() {
+            if let Some(text) = key.variable().and_then(|name| self.value(&name)) {
+                layer.set(key, &Raw::Text(text.into()), Origin::Variable(key))?;
+            }
+        }
+        Ok(layer)
+    }
 }
 
 /// What to say of each of these variables that has the name of a setting, but of none that there is.
 pub(crate) fn unknown(names: impl IntoIterator<Item = String>) -> Vec<String> {
-    let settings = Key::ALL.map(|key| key.name().to_uppercase());
+    let settings: Vec<String> =
+        Key::all().filter_map(|key| key.variable()?.strip_prefix(PREFIX).map(str::to_owned)).collect();
     let known: Vec<&str> = settings.iter().map(String::as_str).chain(NOT_SETTINGS).collect();
     let mut remarks: Vec<String> = names
         .into_iter()
@@ -33,8 +60,6 @@ pub(crate) fn unknown(names: impl IntoIterator<Item = String>) -> Vec<String> {
     remarks.sort();
     remarks
 }
-
-const PREFIX: &str = "GUNMETAL_";
 
 /// Variables with our prefix that mean something elsewhere: the configuration file, the dirty socket for clients, the
 /// interpreter that tests use.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use gunmetal_dirty::RegistryError;
 
+use super::key::Key;
 use super::origin::Origin;
 
 /// What is wrong with the settings: which one, where it stands, what was found, what is allowed.
@@ -19,6 +20,8 @@ pub(crate) enum SettingsError {
         "{origin}: dirty_apps names {path:?}, which this program has not registered{hint}; registered: {registered}"
     )]
     AppNotRegistered { origin: Origin, path: String, hint: String, registered: String },
+    #[error("{origin}: keyfile is set, and certfile is not: without a certificate there is no TLS")]
+    KeyWithoutCertificate { origin: Origin },
     #[error("{origin}: dirty_apps names {path:?} twice")]
     AppTwice { origin: Origin, path: String },
     #[error("set by the program")]
@@ -27,8 +30,19 @@ pub(crate) enum SettingsError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("the log file {} cannot be opened", path.display())]
     ErrorLog { path: PathBuf, source: io::Error },
+    #[error("the working directory {} cannot be entered", path.display())]
+    Chdir { path: PathBuf, source: io::Error },
+    #[error("standard output cannot be written")]
+    Output(#[source] io::Error),
     #[error("{}:{line}: {message}", path.display())]
     BadToml { path: PathBuf, line: usize, message: String },
+}
+
+impl SettingsError {
+    /// `found` is not what `key` may be, for this `reason`.
+    pub(super) fn bad_value(origin: Origin, key: Key, found: String, reason: String) -> Self {
+        Self::BadValue { origin, key: key.name(), found, reason, allowed: key.allowed() }
+    }
 }
 
 /// ` (did you mean "…"?)` for the candidate that differs least from `name`, if one is near.

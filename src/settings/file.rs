@@ -12,9 +12,9 @@ use super::layer::Layer;
 use super::origin::Origin;
 use super::raw::Raw;
 
-/// Reads the file at `path`.
-pub(super) fn read(path: &Path) -> Result<Layer, SettingsError> {
-    match std::fs::read_to_string(path) {
+/// Reads the file at `path`, which is relative to `directory`.
+pub(super) fn read(directory: &Path, path: &Path) -> Result<Layer, SettingsError> {
+    match std::fs::read_to_string(directory.join(path)) {
         Ok(text) => parse(&text, path),
         Err(source) => Err(SettingsError::Unreadable { path: path.to_owned(), source }),
     }
@@ -33,11 +33,11 @@ fn parse(text: &str, path: &Path) -> Result<Layer, SettingsError> {
         let origin = Origin::File { path: path.to_owned(), line: line_of(name.span()) };
         let name = name.get_ref().as_ref();
         let Some(key) = Key::from_name(name) else {
-            let names = Key::ALL.map(Key::name);
+            let names: Vec<&str> = Key::names().collect();
             return Err(SettingsError::UnknownKey {
                 origin,
                 name: name.to_owned(),
-                hint: did_you_mean(name, names),
+                hint: did_you_mean(name, names.iter().copied()),
                 known: names.join(", "),
             });
         };
@@ -58,9 +58,11 @@ fn raw(value: &Spanned<DeValue<'_>>) -> Raw {
             Err(_) => Raw::Other(number.as_str().to_owned()),
         },
         DeValue::Array(items) => Raw::List(items.iter().map(raw).collect()),
-        DeValue::Boolean(value) => Raw::Other(value.to_string()),
+        DeValue::Boolean(value) => Raw::Bool(*value),
         DeValue::Datetime(value) => Raw::Other(value.to_string()),
-        DeValue::Table(_) => Raw::Other("a table".into()),
+        DeValue::Table(entries) => Raw::Table(
+            entries.iter().map(|(name, value)| (name.get_ref().clone().into_owned(), raw(value))).collect(),
+        ),
     }
 }
 

@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use gunmetal_arbiter::{AppSpec, BindAddress, MAX_WORKERS};
 
+use super::accept_mode::AcceptMode;
+use super::account::{GroupName, UserName};
 use super::error::SettingsError;
-use super::key::Key;
+use super::key::{Default as Standard, Key};
+use super::log_format::LogFormat;
 use super::origin::Origin;
+use super::printed::Printed;
 use super::raw::Raw;
+use super::umask::Umask;
 use crate::log_level::LogLevel;
 
 /// A value and where it was written.
@@ -18,84 +23,96 @@ pub(crate) struct Given<T> {
     pub(crate) origin: Origin,
 }
 
-/// Some of the settings; what is `None` is left to the layers below.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Layer {
-    pub(crate) bind: Option<Given<Vec<BindAddress>>>,
-    pub(crate) workers: Option<Given<u32>>,
-    pub(crate) timeout: Option<Given<Duration>>,
-    pub(crate) graceful_timeout: Option<Given<Duration>>,
-    pub(crate) dirty_apps: Option<Given<Vec<AppSpec>>>,
-    pub(crate) dirty_workers: Option<Given<u32>>,
-    pub(crate) dirty_timeout: Option<Given<Duration>>,
-    pub(crate) dirty_threads: Option<Given<u32>>,
-    pub(crate) dirty_graceful_timeout: Option<Given<Duration>>,
-    pub(crate) dirty_stash_limit: Option<Given<u64>>,
-    pub(crate) dirty_max_requests: Option<Given<u64>>,
-    pub(crate) dirty_max_requests_jitter: Option<Given<u64>>,
-    pub(crate) dirty_max_rss: Option<Given<u64>>,
-    /// The file; `None` in it is standard error.
-    pub(crate) error_log: Option<Given<Option<PathBuf>>>,
-    pub(crate) log_level: Option<Given<LogLevel>>,
+/// Makes [`Layer`] of one line for each setting: field, type, key, and the method of [`Raw`] that reads it.
+macro_rules! layer {
+    ($($field:ident: $type:ty = $key:ident, $read:ident($($argument:expr),*);)+) => {
+        /// Some of the settings; what is `None` is left to the layers below.
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub(crate) struct Layer {
+            $(pub(crate) $field: Option<Given<$type>>,)+
+        }
+
+        impl Layer {
+            fn read(&mut self, key: Key, raw: &Raw, origin: Origin) -> Result<(), String> {
+                match key {
+                    $(Key::$key => self.$field = Some(Given { value: raw.$read($($argument),*)?, origin }),)+
+                }
+                Ok(())
+            }
+
+            /// This layer's values, and `lower`'s where this one has none.
+            pub(crate) fn over(self, lower: Self) -> Self {
+                Self { $($field: self.$field.or(lower.$field),)+ }
+            }
+
+            /// A value as it is written in a configuration file, and where it came from; `None` where there is none.
+            pub(super) fn printed(&self, key: Key) -> Option<(toml::Value, &Origin)> {
+                match key {
+                    $(Key::$key => self.$field.as_ref().map(|given| (given.value.printed(), &given.origin)),)+
+                }
+            }
+        }
+    };
+}
+
+layer! {
+    bind: Vec<BindAddress> = Bind, list_of_some();
+    backlog: u32 = Backlog, count(1, MAX_INT);
+    reuse_port: bool = ReusePort, switch();
+    accept_mode: AcceptMode = AcceptMode, named(AcceptMode::from_name, "mode");
+    worker_connections: u32 = WorkerConnections, count(1, MAX_INT);
+    keyfile: PathBuf = Keyfile, path();
+    certfile: PathBuf = Certfile, path();
+    workers: u32 = Workers, count(0, MAX_WORKERS);
+    timeout: Duration = Timeout, seconds();
+    graceful_timeout: Duration = GracefulTimeout, seconds();
+    max_requests: u64 = MaxRequests, whole_number();
+    max_requests_jitter: u64 = MaxRequestsJitter, whole_number();
+    max_rss: u64 = MaxRss, size();
+    restart_limit: u32 = RestartLimit, count(0, u32::MAX);
+    preload_app: bool = PreloadApp, switch();
+    worker_tmp_dir: PathBuf = WorkerTmpDir, path();
+    dirty_apps: Vec<AppSpec> = DirtyApps, list();
+    dirty_workers: u32 = DirtyWorkers, count(0, MAX_WORKERS);
+    dirty_timeout: Duration = DirtyTimeout, seconds();
+    dirty_threads: u32 = DirtyThreads, count(1, MAX_WORKERS);
+    dirty_graceful_timeout: Duration = DirtyGracefulTimeout, seconds();
+    dirty_stash_limit: u64 = DirtyStashLimit, size();
+    dirty_max_requests: u64 = DirtyMaxRequests, whole_number();
+    dirty_max_requests_jitter: u64 = DirtyMaxRequestsJitter, whole_number();
+    dirty_max_rss: u64 = DirtyMaxRss, size();
+    dirty_socket: PathBuf = DirtySocket, path();
+    daemon: bool = Daemon, switch();
+    pidfile: PathBuf = Pidfile, path();
+    user: UserName = User, user();
+    group: GroupName = Group, group();
+    umask: Umask = Umask, umask();
+    chdir: PathBuf = Chdir, path();
+    env: Vec<(String, String)> = Env, assignments();
+    proc_name: String = ProcName, text();
+    errorlog: Option<PathBuf> = ErrorLog, path_or_dash();
+    log_format: LogFormat = LogFormat, named(LogFormat::from_name, "format");
+    loglevel: LogLevel = LogLevel, named(LogLevel::from_name, "level");
 }
 
 impl Layer {
+    /// What the table has for each setting that has a value by default.
+    pub(super) fn defaults() -> Result<Self, SettingsError> {
+        let mut layer = Self::default();
+        for key in Key::all() {
+            if let Standard::Value(text) = key.entry().default {
+                layer.set(key, &Raw::Text(text.into()), Origin::Default)?;
+            }
+        }
+        Ok(layer)
+    }
+
     /// Checks a value and keeps it.
     pub(crate) fn set(&mut self, key: Key, raw: &Raw, origin: Origin) -> Result<(), SettingsError> {
-        let at = origin.clone();
-        let outcome = match key {
-            Key::Bind => put(&mut self.bind, raw.list().and_then(not_empty), at),
-            Key::Workers => put(&mut self.workers, raw.count(0, MAX_WORKERS), at),
-            Key::Timeout => put(&mut self.timeout, raw.seconds(), at),
-            Key::GracefulTimeout => put(&mut self.graceful_timeout, raw.seconds(), at),
-            Key::DirtyApps => put(&mut self.dirty_apps, raw.list(), at),
-            Key::DirtyWorkers => put(&mut self.dirty_workers, raw.count(0, MAX_WORKERS), at),
-            Key::DirtyTimeout => put(&mut self.dirty_timeout, raw.seconds(), at),
-            Key::DirtyThreads => put(&mut self.dirty_threads, raw.count(1, MAX_WORKERS), at),
-            Key::DirtyGracefulTimeout => put(&mut self.dirty_graceful_timeout, raw.seconds(), at),
-            Key::DirtyStashLimit => put(&mut self.dirty_stash_limit, raw.size(), at),
-            Key::DirtyMaxRequests => put(&mut self.dirty_max_requests, raw.whole_number(), at),
-            Key::DirtyMaxRequestsJitter => put(&mut self.dirty_max_requests_jitter, raw.whole_number(), at),
-            Key::DirtyMaxRss => put(&mut self.dirty_max_rss, raw.size(), at),
-            Key::ErrorLog => put(&mut self.error_log, raw.file_or_dash(), at),
-            Key::LogLevel => put(&mut self.log_level, raw.log_level(), at),
-        };
-        outcome.map_err(|reason| SettingsError::BadValue {
-            origin,
-            key: key.name(),
-            found: raw.to_string(),
-            reason,
-            allowed: key.allowed(),
-        })
-    }
-
-    /// This layer's values, and `lower`'s where this one has none.
-    pub(crate) fn over(self, lower: Self) -> Self {
-        Self {
-            bind: self.bind.or(lower.bind),
-            workers: self.workers.or(lower.workers),
-            timeout: self.timeout.or(lower.timeout),
-            graceful_timeout: self.graceful_timeout.or(lower.graceful_timeout),
-            dirty_apps: self.dirty_apps.or(lower.dirty_apps),
-            dirty_workers: self.dirty_workers.or(lower.dirty_workers),
-            dirty_timeout: self.dirty_timeout.or(lower.dirty_timeout),
-            dirty_threads: self.dirty_threads.or(lower.dirty_threads),
-            dirty_graceful_timeout: self.dirty_graceful_timeout.or(lower.dirty_graceful_timeout),
-            dirty_stash_limit: self.dirty_stash_limit.or(lower.dirty_stash_limit),
-            dirty_max_requests: self.dirty_max_requests.or(lower.dirty_max_requests),
-            dirty_max_requests_jitter: self.dirty_max_requests_jitter.or(lower.dirty_max_requests_jitter),
-            dirty_max_rss: self.dirty_max_rss.or(lower.dirty_max_rss),
-            error_log: self.error_log.or(lower.error_log),
-            log_level: self.log_level.or(lower.log_level),
-        }
+        self.read(key, raw, origin.clone())
+            .map_err(|reason| SettingsError::bad_value(origin, key, raw.to_string(), reason))
     }
 }
 
-fn put<T>(field: &mut Option<Given<T>>, value: Result<T, String>, origin: Origin) -> Result<(), String> {
-    *field = Some(Given { value: value?, origin });
-    Ok(())
-}
-
-fn not_empty<T>(list: Vec<T>) -> Result<Vec<T>, String> {
-    if list.is_empty() { Err("the list is empty".into()) } else { Ok(list) }
-}
+/// What the system takes as a count, see listen(2).
+const MAX_INT: u32 = i32::MAX.unsigned_abs();

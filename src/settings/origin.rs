@@ -16,15 +16,18 @@ pub(crate) enum Origin {
     File { path: PathBuf, line: usize },
     /// A method of `Server`, called by the program.
     Program,
+    /// The table of settings.
+    Default,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(key) => write!(f, "--{}", key.flag()),
-            Self::Variable(key) => write!(f, "environment variable {}", key.variable()),
+            Self::Variable(key) => write!(f, "environment variable {}", key.variable().unwrap_or_default()),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Program => f.write_str("set by the program"),
+            Self::Default => f.write_str("default"),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::size;
-use crate::log_level::LogLevel;
+use super::account::{GroupName, UserName};
+use super::umask::Umask;
+use super::{assignment, size};
 
 /// What a source holds: text from flags and variables, typed from a file or the program.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +15,10 @@ pub(crate) enum Raw {
     Text(String),
     Integer(i64),
     Float(f64),
+    Bool(bool),
     List(Vec<Raw>),
+    /// Names and values, of a file only.
+    Table(Vec<(String, Raw)>),
     /// A kind that no setting takes, and how the source shows it.
     Other(String),
 }
@@ -25,7 +29,7 @@ impl Raw {
         let count = match self {
             Self::Integer(count) => u32::try_from(*count).ok(),
             Self::Text(text) => text.trim().parse().ok(),
-            Self::Float(_) | Self::List(_) | Self::Other(_) => None,
+            _ => None,
         };
         let count = count.ok_or("not a whole number in range")?;
         if (min..=max).contains(&count) { Ok(count) } else { Err("out of range".into()) }
@@ -36,7 +40,7 @@ impl Raw {
         let number = match self {
             Self::Integer(number) => u64::try_from(*number).ok(),
             Self::Text(text) => text.trim().parse().ok(),
-            Self::Float(_) | Self::List(_) | Self::Other(_) => None,
+            _ => None,
         };
         number.ok_or_else(|| "not a whole number in range".into())
     }
@@ -46,18 +50,105 @@ impl Raw {
         match self {
             Self::Integer(bytes) => u64::try_from(*bytes).map_err(|_| "less than nothing".into()),
             Self::Text(text) => size::parse(text),
-            Self::Float(_) | Self::List(_) | Self::Other(_) => Err("not a size".into()),
+            _ => Err("not a size".into()),
+        }
+    }
+
+    /// Yes or no.
+    pub(super) fn switch(&self) -> Result<bool, String> {
+        match self {
+            Self::Bool(value) => Ok(*value),
+            Self::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" | "on" => Ok(true),
+                "false" | "0" | "no" | "off" => Ok(false),
+                _ => Err("neither true nor false".into()),
+            },
+            _ => Err("neither true nor false".into()),
+        }
+    }
+
+    /// A text that is not empty.
+    pub(super) fn text(&self) -> Result<String, String> {
+        match self {
+            Self::Text(text) if text.trim().is_empty() => Err("it is empty".into()),
+            Self::Text(text) if text.contains('\0') => Err("it holds a zero byte".into()),
+            Self::Text(text) => Ok(text.clone()),
+            _ => Err("not a string".into()),
+        }
+    }
+
+    /// The path of a file or a directory.
+    pub(super) fn path(&self) -> Result<PathBuf, String> {
+        match self {
+            Self::Text(text) if text.is_empty() => Err("the path is empty".into()),
+            Self::Text(text) if text.contains('\0') => Err("a path holds no zero byte".into()),
+            Self::Text(text) => Ok(text.into()),
+            _ => Err("not a string".into()),
         }
     }
 
     /// The path of a file; `None` is the dash of standard error.
-    pub(super) fn file_or_dash(&self) -> Result<Option<PathBuf>, String> {
+    pub(super) fn path_or_dash(&self) -> Result<Option<PathBuf>, String> {
         match self {
             Self::Text(text) if text == "-" => Ok(None),
-            Self::Text(text) if text.is_empty() => Err("the path is empty".into()),
-            Self::Text(text) if text.contains('\0') => Err("a path holds no zero byte".into()),
-            Self::Text(text) => Ok(Some(text.into())),
+            _ => self.path().map(Some),
+        }
+    }
+
+    /// One of several `kind`s that have names.
+    pub(super) fn named<T>(&self, from_name: fn(&str) -> Option<T>, kind: &str) -> Result<T, String> {
+        match self {
+            Self::Text(text) => from_name(text.trim()).ok_or_else(|| format!("no such {kind}")),
             _ => Err("not a string".into()),
+        }
+    }
+
+    /// A user of this machine.
+    pub(super) fn user(&self) -> Result<UserName, String> {
+        match self {
+            Self::Text(text) => UserName::find(text.trim()),
+            Self::Integer(uid) => UserName::find(&uid.to_string()),
+            _ => Err("neither a name nor a number".into()),
+        }
+    }
+
+    /// A group of this machine.
+    pub(super) fn group(&self) -> Result<GroupName, String> {
+        match self {
+            Self::Text(text) => GroupName::find(text.trim()),
+            Self::Integer(gid) => GroupName::find(&gid.to_string()),
+            _ => Err("neither a name nor a number".into()),
+        }
+    }
+
+    /// A file mode creation mask.
+    pub(super) fn umask(&self) -> Result<Umask, String> {
+        match self {
+            Self::Text(text) => Umask::parse(text.trim()),
+            Self::Integer(bits) => Umask::from_bits(*bits),
+            _ => Err("not a whole number".into()),
+        }
+    }
+
+    /// Names and values of environment variables, in their order.
+    pub(super) fn assignments(&self) -> Result<Vec<(String, String)>, String> {
+        match self {
+            Self::Text(text) => text.split(',').map(assignment::parse).collect(),
+            Self::List(items) => items
+                .iter()
+                .map(|raw| match raw {
+                    Self::Text(text) => assignment::parse(text),
+                    other => Err(format!("{other} is not a string")),
+                })
+                .collect(),
+            Self::Table(entries) => entries
+                .iter()
+                .map(|(name, raw)| match raw {
+                    Self::Text(value) => assignment::check(name, value),
+                    other => Err(format!("{name} = {other} is not a string")),
+                })
+                .collect(),
+            _ => Err("neither a list nor a table".into()),
         }
     }
 
@@ -69,7 +160,7 @@ impl Raw {
             Self::Integer(seconds) => *seconds as f64,
             Self::Float(seconds) => *seconds,
             Self::Text(text) => text.trim().parse().map_err(|_| "not a number")?,
-            Self::List(_) | Self::Other(_) => return Err("not a number".into()),
+            _ => return Err("not a number".into()),
         };
         if !(0.0..=MAX_SECONDS).contains(&seconds) {
             return Err(format!("not from 0 to {MAX_SECONDS} seconds"));
@@ -89,16 +180,14 @@ impl Raw {
                     other => Err(format!("{other} is not a string")),
                 })
                 .collect(),
-            Self::Integer(_) | Self::Float(_) | Self::Other(_) => Err("neither a string nor a list".into()),
+            _ => Err("neither a string nor a list".into()),
         }
     }
 
-    /// A log level by gunicorn's name for it.
-    pub(super) fn log_level(&self) -> Result<LogLevel, String> {
-        match self {
-            Self::Text(text) => LogLevel::from_name(text.trim()).ok_or_else(|| "no such level".into()),
-            _ => Err("not a string".into()),
-        }
+    /// A [`list`](Self::list) that is not empty.
+    pub(super) fn list_of_some<T: FromStr<Err: fmt::Display>>(&self) -> Result<Vec<T>, String> {
+        let list = self.list()?;
+        if list.is_empty() { Err("the list is empty".into()) } else { Ok(list) }
     }
 }
 
@@ -108,14 +197,16 @@ impl fmt::Display for Raw {
             Self::Text(text) => write!(f, "{text:?}"),
             Self::Integer(number) => write!(f, "{number}"),
             Self::Float(number) => write!(f, "{number:?}"),
+            Self::Bool(value) => write!(f, "{value}"),
             Self::Other(shown) => f.write_str(shown),
             Self::List(items) => {
-                f.write_str("[")?;
-                for (index, item) in items.iter().enumerate() {
-                    let comma = if index == 0 { "" } else { ", " };
-                    write!(f, "{comma}{item}")?;
-                }
-                f.write_str("]")
+                let items: Vec<String> = items.iter().map(Self::to_string).collect();
+                write!(f, "[{}]", items.join(", "))
+            }
+            Self::Table(entries) => {
+                let entries: Vec<String> =
+                    entries.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+                write!(f, "{{ {} }}", entries.join(", "))
             }
         }
     }
@@ -145,6 +236,46 @@ mod tests {
         {
             assert!(bad.count(1, 8).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn switches_have_the_words_that_people_use() {
+        for (text, value) in [("true", true), ("1", true), ("Yes", true), ("on", true)].into_iter().chain([
+            ("false", false),
+            ("0", false),
+            ("no", false),
+            (" OFF ", false),
+        ]) {
+            assert_eq!(Raw::Text(text.into()).switch(), Ok(value), "{text:?}");
+        }
+        assert_eq!(Raw::Bool(true).switch(), Ok(true));
+        for bad in [Raw::Text("2".into()), Raw::Text(String::new()), Raw::Integer(1)] {
+            assert!(bad.switch().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_a_text_and_a_dash_is_standard_error() {
+        assert_eq!(Raw::Text("-".into()).path_or_dash(), Ok(None));
+        assert_eq!(Raw::Text("a b".into()).path_or_dash(), Ok(Some("a b".into())));
+        for bad in [Raw::Text(String::new()), Raw::Text("a\0".into()), Raw::Integer(1)] {
+            assert!(bad.path_or_dash().is_err() && bad.path().is_err() && bad.text().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn environment_variables_are_a_text_a_list_or_a_table() {
+        let pairs = |raw: Raw| raw.assignments();
+        let both = Ok(vec![("A".to_owned(), "1".to_owned()), ("B".to_owned(), "2".to_owned())]);
+        let text = |text: &str| Raw::Text(text.into());
+        assert_eq!(pairs(text("A=1,B=2")), both);
+        assert_eq!(pairs(Raw::List(vec![text("A=1"), text("B=2")])), both);
+        assert_eq!(pairs(Raw::Table(vec![("A".into(), text("1")), ("B".into(), text("2"))])), both);
+        assert_eq!(
+            pairs(Raw::Table(vec![("A".into(), Raw::Integer(1))])),
+            Err("A = 1 is not a string".into())
+        );
+        assert_eq!(pairs(Raw::List(vec![text("A")])), Err("\"A\" has no =".into()));
     }
 
     #[test]
