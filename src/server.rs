@@ -1,10 +1,11 @@
 //! The builder of a service.
 
+mod defaults;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use gunmetal_arbiter::{
     Allocation, AppLimit, DirtyConfig, Hooks, MasterConfig, NoHooks, ServiceError, run_dirty_only, run_master,
@@ -12,10 +13,8 @@ use gunmetal_arbiter::{
 use gunmetal_dirty::{AppRegistry, DirtyApp};
 
 use crate::http::{self, HttpClosure, HttpOutcome, HttpWorker};
-use crate::settings::{
-    Flags, FlagsError, Key, Layer, Origin, Raw, SettingsError, Sources, Task, Variables, unknown_variables,
-};
-use crate::{LogLevel, Settings, logging};
+use crate::settings::{Flags, FlagsError, Layer, SettingsError, Sources, Task, Variables, unknown_variables};
+use crate::{Settings, logging};
 
 /// A service: its dirty apps, its HTTP workers, and the defaults of its settings.
 ///
@@ -70,95 +69,11 @@ impl Server {
         self
     }
 
-    /// The default of `bind`: `host:port`, `[ipv6]:port` or `unix:/path`, several between commas.
-    #[must_use]
-    pub fn bind(self, addresses: impl Into<String>) -> Self {
-        self.set(Key::Bind, Raw::Text(addresses.into()))
-    }
-
-    /// The default of `workers`.
-    #[must_use]
-    pub fn workers(self, count: u16) -> Self {
-        self.set(Key::Workers, Raw::Integer(count.into()))
-    }
-
-    /// The default of `timeout`; zero is none.
-    #[must_use]
-    pub fn timeout(self, timeout: Duration) -> Self {
-        self.set(Key::Timeout, Raw::Float(timeout.as_secs_f64()))
-    }
-
-    /// The default of `graceful_timeout`.
-    #[must_use]
-    pub fn graceful_timeout(self, timeout: Duration) -> Self {
-        self.set(Key::GracefulTimeout, Raw::Float(timeout.as_secs_f64()))
-    }
-
-    /// The default of `dirty_workers`.
-    #[must_use]
-    pub fn dirty_workers(self, count: u16) -> Self {
-        self.set(Key::DirtyWorkers, Raw::Integer(count.into()))
-    }
-
-    /// The default of `dirty_timeout`; zero is none.
-    #[must_use]
-    pub fn dirty_timeout(self, timeout: Duration) -> Self {
-        self.set(Key::DirtyTimeout, Raw::Float(timeout.as_secs_f64()))
-    }
-
-    /// The default of `dirty_threads`.
-    #[must_use]
-    pub fn dirty_threads(self, count: u16) -> Self {
-        self.set(Key::DirtyThreads, Raw::Integer(count.into()))
-    }
-
-    /// The default of `dirty_graceful_timeout`.
-    #[must_use]
-    pub fn dirty_graceful_timeout(self, timeout: Duration) -> Self {
-        self.set(Key::DirtyGracefulTimeout, Raw::Float(timeout.as_secs_f64()))
-    }
-
-    /// The default of `dirty_stash_limit`, in bytes; 0 is no limit.
-    #[must_use]
-    pub fn dirty_stash_limit(self, bytes: u64) -> Self {
-        self.set(Key::DirtyStashLimit, Raw::Text(bytes.to_string()))
-    }
-
-    /// The default of `dirty_max_requests`; 0 is no limit.
-    #[must_use]
-    pub fn dirty_max_requests(self, count: u64) -> Self {
-        self.set(Key::DirtyMaxRequests, Raw::Text(count.to_string()))
-    }
-
-    /// The default of `dirty_max_requests_jitter`.
-    #[must_use]
-    pub fn dirty_max_requests_jitter(self, count: u64) -> Self {
-        self.set(Key::DirtyMaxRequestsJitter, Raw::Text(count.to_string()))
-    }
-
-    /// The default of `dirty_max_rss`, in bytes; 0 is no limit.
-    #[must_use]
-    pub fn dirty_max_rss(self, bytes: u64) -> Self {
-        self.set(Key::DirtyMaxRss, Raw::Text(bytes.to_string()))
-    }
-
-    /// The default of `errorlog`: the file that log lines are appended to, `-` for standard error.
-    #[must_use]
-    pub fn error_log(self, path: impl Into<String>) -> Self {
-        self.set(Key::ErrorLog, Raw::Text(path.into()))
-    }
-
     /// What the program does at the stations of the service's life.
     #[must_use]
     pub fn hooks(mut self, hooks: impl Hooks + 'static) -> Self {
         self.hooks = Arc::new(hooks);
         self
-    }
-
-    /// The default of `loglevel`.
-    #[must_use]
-    pub fn log_level(self, level: LogLevel) -> Self {
-        self.set(Key::LogLevel, Raw::Text(level.name().into()))
     }
 
     /// Runs the service with the arguments of this process until it is told to stop.
@@ -243,13 +158,6 @@ impl Server {
             None => 0,
         })
         .map_err(Failure::Service)
-    }
-
-    fn set(mut self, key: Key, raw: Raw) -> Self {
-        if let Err(mistake) = self.defaults.set(key, &raw, Origin::Program) {
-            self.mistakes.push(mistake);
-        }
-        self
     }
 }
 
