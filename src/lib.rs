@@ -65,8 +65,9 @@ pub use gunmetal_arbiter::{
     BindAddress, DirtyArbiterStart, DirtyWorker, DirtyWorkerExit, ExitStatus, Hooks, Listener,
 };
 pub use gunmetal_protocol::{self as protocol, Args, Bytes, Dict, Value, args, value};
-pub use http::{Connection, HttpOutcome, HttpWorker};
+pub use http::{Connection, HttpOutcome, HttpWorker, Peer};
 pub use log_level::LogLevel;
+pub use rustls;
 pub use server::Server;
 pub use settings::{AcceptMode, GroupName, LogFormat, Settings, UserName};
 

@@ -154,7 +154,7 @@ impl Server {
         };
         let http = self.http;
         run_master(config, &|process| match &http {
-            Some(closure) => http::run(closure, process, Arc::clone(&settings)),
+            Some(closure) => http::run(closure, process, Arc::clone(&settings), None),
             None => 0,
         })
         .map_err(Failure::Service)

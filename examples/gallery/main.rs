@@ -32,8 +32,5 @@ fn main() -> ExitCode {
 
 /// What each HTTP worker does: an ordinary axum service that calls the app through a client.
 async fn serve(worker: HttpWorker) -> anyhow::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(worker.tcp_listener()?)?;
-    let routes = routes::routes(worker.client()?);
-    axum::serve(listener, routes).with_graceful_shutdown(worker.shutdown()).await?;
-    Ok(())
+    Ok(worker.serve(routes::routes(worker.client()?)).await?)
 }

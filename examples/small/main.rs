@@ -25,9 +25,7 @@ async fn serve(worker: HttpWorker) -> anyhow::Result<()> {
         let reply = client.execute::<String>("hello:Greeter", "greet", args).await;
         reply.map_err(|error| (StatusCode::BAD_GATEWAY, error.to_string()))
     };
-    let listener = tokio::net::TcpListener::from_std(worker.tcp_listener()?)?;
-    let app = Router::new().route("/{name}", get(greet));
-    Ok(axum::serve(listener, app).with_graceful_shutdown(worker.shutdown()).await?)
+    Ok(worker.serve(Router::new().route("/{name}", get(greet))).await?)
 }
 
 fn main() -> std::process::ExitCode {

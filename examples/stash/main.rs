@@ -85,9 +85,8 @@ fn bad_gateway(error: client::CallError) -> (StatusCode, String) {
 }
 
 async fn serve(worker: HttpWorker) -> anyhow::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(worker.tcp_listener()?)?;
     let app = Router::new().route("/", get(all)).route("/{number}", get(number)).with_state(worker.client()?);
-    Ok(axum::serve(listener, app).with_graceful_shutdown(worker.shutdown()).await?)
+    Ok(worker.serve(app).await?)
 }
 
 fn main() -> std::process::ExitCode {

@@ -86,7 +86,8 @@ pub(super) fn next(listeners: &[Listener], shutdown: &Shutdown) -> io::Result<Op
     }
 }
 
-fn is_passing(error: &io::Error) -> bool {
+/// Whether an error of `accept(2)` is about one connection, and not about the system.
+pub(super) fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(
         error.kind(),

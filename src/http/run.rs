@@ -41,8 +41,13 @@ pub(crate) fn on_runtime<R: HttpOutcome>(closure: impl AsyncFn(HttpWorker) -> R 
 }
 
 /// Runs an HTTP worker process to its end; returns its exit code.
-pub(crate) fn run(closure: &HttpClosure, process: HttpProcess, settings: Arc<Settings>) -> i32 {
-    let worker = match HttpWorker::start(process, settings) {
+pub(crate) fn run(
+    closure: &HttpClosure,
+    process: HttpProcess,
+    settings: Arc<Settings>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+) -> i32 {
+    let worker = match HttpWorker::start(process, settings, tls) {
         Ok(worker) => worker,
         Err(error) => {
             tracing::error!(error = chain(&error), "HTTP worker cannot be set up");

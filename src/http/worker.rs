@@ -12,6 +12,7 @@ use gunmetal_client::Client;
 use gunmetal_client_core::ConfigError;
 use gunmetal_supervise::{Heartbeat, NoticeWriter, ReadyWriter, WorkerId};
 
+use super::share::{self, Share};
 use super::shutdown::Shutdown;
 use crate::Settings;
 
@@ -38,11 +39,17 @@ struct Shared {
     heartbeat: Heartbeat,
     shutdown: Shutdown,
     settings: Arc<Settings>,
+    share: Share,
+    tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl HttpWorker {
     /// Takes over what the master has given this process, and begins to listen for its signals.
-    pub(super) fn start(process: HttpProcess, settings: Arc<Settings>) -> io::Result<Self> {
+    pub(super) fn start(
+        process: HttpProcess,
+        settings: Arc<Settings>,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> io::Result<Self> {
         let HttpProcess { worker: id, age, listeners, readiness, wish, heartbeat } = process;
         let shared = Arc::new(Shared {
             id,
@@ -53,7 +60,9 @@ impl HttpWorker {
             is_ready: AtomicBool::new(false),
             heartbeat,
             shutdown: Shutdown::new()?,
+            share: Share::new(&settings, share::random()),
             settings,
+            tls,
         });
         let at_signal = Arc::clone(&shared);
         super::shutdown::listen(shared.settings.graceful_timeout, move || at_signal.shut_down())?;
@@ -155,6 +164,20 @@ impl HttpWorker {
         }
     }
 
+    /// Counts a request: the one that is the last of the worker's share (`max_requests`) has it
+    /// [recycled](Self::recycle). For servers of your own; the ready-made ones count by themselves.
+    pub fn request_served(&self) {
+        if let Some(limit) = self.shared.share.count() {
+            self.recycle(&format!("served {limit} requests"));
+        }
+    }
+
+    /// The TLS side of the listeners, certificate and key loaded, for a server of your own; `None` if `certfile` is not set.
+    /// Clients may choose HTTP/1.1 or HTTP/2 (ALPN).
+    pub fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
+        self.shared.tls.clone()
+    }
+
     /// This worker's place among the workers, from 0, and how many processes have been in it.
     pub fn id(&self) -> WorkerId {
         self.shared.id
@@ -188,6 +211,11 @@ impl HttpWorker {
     /// The settings of the service.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    /// The listeners, none once the worker is to shut down.
+    pub(super) fn current_listeners(&self) -> Arc<[Listener]> {
+        self.shared.listeners()
     }
 
     /// Tells the master why this worker cannot start, in the place of [`ready`](Self::ready). Returns whether it was

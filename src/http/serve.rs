@@ -1,0 +1,104 @@
+//! The ready-made async server of an HTTP worker.
+
+mod accept;
+mod connection;
+mod drain;
+mod opening;
+mod reception;
+mod socket;
+mod traffic;
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gunmetal_arbiter::Listener;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tower_service::Service;
+
+use accept::Listeners;
+use drain::Drain;
+use reception::Reception;
+
+use super::HttpWorker;
+use super::places::Places;
+
+pub use reception::Peer;
+
+impl HttpWorker {
+    /// Serves HTTP/1.1 and HTTP/2 on all listeners, with TLS if the service has a certificate, until the worker is to shut
+    /// down and every connection has ended. `service` is an `axum::Router`, or any other tower service for hyper's requests.
+    /// Makes the worker ready.
+    ///
+    /// At most `worker_connections` are open at a time; `accept_mode` says which worker takes which; `max_requests` are
+    /// counted here.
+    ///
+    /// When the worker is to shut down, nobody is cut off: what has been accepted is answered. Over HTTP/1 the current or the
+    /// next answer says `Connection: close`, and a connection without a request is closed after two seconds. Over HTTP/2 the
+    /// client gets GOAWAY at once, and the answers to what it had asked. A WebSocket counts as a connection: whoever serves
+    /// one closes it at [`shutdown`](Self::shutdown).
+    ///
+    /// # Errors
+    /// The listeners cannot be used. What befalls a single connection ends that connection only.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with IO and time, such as [`Server::http_async`](crate::Server::http_async) gives.
+    pub async fn serve<S, B>(&self, service: S) -> io::Result<()>
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Future: Send,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.serve_with(move |_| service.clone()).await
+    }
+
+    /// [`serve`](Self::serve) with a service for each connection, made from who is at its other end.
+    ///
+    /// # Errors
+    /// As with [`serve`](Self::serve).
+    ///
+    /// # Panics
+    /// As with [`serve`](Self::serve).
+    pub async fn serve_with<M, S, B>(&self, make_service: M) -> io::Result<()>
+    where
+        M: Fn(&Peer) -> S + Clone + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Future: Send,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let reception = Arc::new(Reception {
+            worker: self.clone(),
+            drain: Arc::new(Drain::default()),
+            places: Places::new(self.settings().worker_connections),
+            tls: self.tls(),
+        });
+        let listeners = self.current_listeners().iter().map(Listener::try_clone).collect::<io::Result<_>>()?;
+        let mut listeners = Listeners::new(listeners)?;
+        self.ready();
+        loop {
+            let (socket, place) = tokio::select! {
+                biased;
+                () = self.shutdown() => break,
+                accepted = listeners.next(&reception.places) => accepted,
+            };
+            tokio::spawn(Arc::clone(&reception).serve(socket, place, make_service.clone()));
+        }
+        drop(listeners);
+        reception.drain.begin();
+        reception.places.all_returned().await;
+        Ok(())
+    }
+}
+
+/// How long a connection without a request is kept when the worker drains, for a request that is on its way; and how long
+/// one that was closed is read from, so that its last answer is not lost.
+const LINGER: Duration = Duration::from_secs(2);

@@ -1,0 +1,145 @@
+//! One connection, from its first byte to its last.
+
+use std::error::Error;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::time::timeout;
+use tower_service::Service;
+
+use super::LINGER;
+use super::drain::DrainWatch;
+use super::opening::{Opened, Protocol};
+use super::reception::Reception;
+use super::socket::OpenStream;
+use super::traffic::{AnswerBody, Traffic};
+use crate::http::places::Place;
+
+/// Serves a connection until it has ended.
+pub(super) async fn serve<S, B>(opened: Opened, service: S, reception: Arc<Reception>, place: Place, watch: DrainWatch)
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let Opened { stream, first, protocol } = opened;
+    let traffic = Arc::new(Traffic::default());
+    let stream = TokioIo::new(OpenStream::new(stream, first, Arc::clone(&traffic), place));
+    let answer = {
+        let traffic = Arc::clone(&traffic);
+        service_fn(move |request: Request<Incoming>| {
+            let (mut service, reception) = (service.clone(), Arc::clone(&reception));
+            let answering = traffic.begin_answer();
+            reception.worker.request_served();
+            async move {
+                let announces = request.version() <= Version::HTTP_11;
+                poll_fn(|cx| service.poll_ready(cx)).await?;
+                let mut response = service.call(request).await?;
+                let stays_http = response.status() != StatusCode::SWITCHING_PROTOCOLS;
+                if announces && stays_http && reception.drain.has_begun() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, S::Error>(response.map(|body| AnswerBody::new(body, answering)))
+            }
+        })
+    };
+    let outcome = match protocol {
+        Protocol::Http1 => {
+            let connection = http1::Builder::new().serve_connection(stream, answer).with_upgrades();
+            to_its_end(connection, &traffic, watch).await
+        }
+        Protocol::Http2 => {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            // For WebSockets over HTTP/2, as axum's own server does.
+            let connection = builder.enable_connect_protocol().serve_connection(stream, answer);
+            to_its_end(connection, &traffic, watch).await
+        }
+    };
+    if let Err(error) = outcome {
+        // Clients leave as they like, and some send rubbish.
+        tracing::debug!(error = crate::http::chain(&error), "a connection failed");
+    }
+}
+
+/// Drives a connection. When the worker drains, it is not cut: see [`Connection`] for what it does then.
+async fn to_its_end<C: Connection>(
+    connection: C,
+    traffic: &Traffic,
+    mut watch: DrainWatch,
+) -> Result<(), hyper::Error> {
+    let mut connection = pin!(connection);
+    let outcome = poll_fn(|cx| match connection.as_mut().poll(cx).map(Some) {
+        std::task::Poll::Ready(outcome) => std::task::Poll::Ready(outcome),
+        std::task::Poll::Pending => watch.poll_begun(cx).map(|()| None),
+    })
+    .await;
+    if let Some(outcome) = outcome {
+        return outcome;
+    }
+    connection.as_mut().announce_end();
+    loop {
+        traffic.watch();
+        match timeout(LINGER, connection.as_mut()).await {
+            Ok(outcome) => return outcome,
+            Err(_) if traffic.was_idle() => break,
+            Err(_) => {}
+        }
+    }
+    connection.as_mut().end();
+    // Nothing more is to come but the client's farewell.
+    timeout(LINGER, connection).await.unwrap_or(Ok(()))
+}
+
+/// What HTTP/1 and HTTP/2 do differently when they are to end.
+trait Connection: Future<Output = Result<(), hyper::Error>> {
+    /// Has the client know, where the protocol has a word for it. Nothing is lost by this.
+    fn announce_end(self: Pin<&mut Self>);
+
+    /// Ends a connection that has been idle for a while.
+    fn end(self: Pin<&mut Self>);
+}
+
+impl<S, B> Connection for http1::UpgradeableConnection<TokioIo<OpenStream>, S>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// The next answer says `Connection: close`. An idle connection is kept for that: a request may be on its way.
+    fn announce_end(self: Pin<&mut Self>) {}
+
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S, B> Connection for http2::Connection<TokioIo<OpenStream>, S, TokioExecutor>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    S::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// GOAWAY, after which the client opens no streams; those that were opened before are answered.
+    fn announce_end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+
+    /// A client that has not reacted to GOAWAY has left without a word: it is not waited for.
+    fn end(self: Pin<&mut Self>) {}
+}
