@@ -52,7 +52,7 @@
 //! # Settings
 //!
 //! The command line of the program, `GUNMETAL_…` variables and a TOML file, all under gunicorn's names; see [`Settings`]
-//! and `--help`.
+//! and `--help`. `--check-config` says whether they are in order, `--print-config` what they are and where each came from.
 #![forbid(unsafe_code)]
 
 mod http;

@@ -135,7 +135,7 @@ impl Server {
                 Failure::Settings(SettingsError::ErrorLog { path: path.clone(), source })
             })?;
         }
-        logging::init(settings.loglevel);
+        logging::init(settings.loglevel, settings.log_format);
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         unknown_variables(names).iter().for_each(|remark| tracing::warn!("{remark}"));
 

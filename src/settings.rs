@@ -184,4 +184,6 @@ fn none_if_zero(timeout: Duration) -> Option<Duration> {
 }
 
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod tests;

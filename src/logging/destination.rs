@@ -1,0 +1,90 @@
+//! Where log lines go: standard error, or the file that has taken its place.
+//!
+//! The file takes the place of standard error: so every process to come has it without being given it, a reader of the
+//! log also finds what panics, allocators and foreign libraries had to say, and opening it anew is one system call that no
+//! thread notices.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::unistd::dup2_stderr;
+
+/// Puts the file at `path` in the place of standard error, in this process and all that it forks.
+///
+/// # Errors
+///
+/// It cannot be opened. Lines go on to where they went.
+pub(crate) fn redirect(path: &Path) -> io::Result<()> {
+    // Whoever changes the working directory later still means this file.
+    let path = std::path::absolute(path)?;
+    if STARTED_WITH.get().is_none() {
+        // Only ever the first one: later, standard error may be a log file already.
+        let _ = STARTED_WITH.set(io::stderr().as_fd().try_clone_to_owned()?.into());
+    }
+    let mut log_file = log_file();
+    open(&path)?;
+    *log_file = Some(path);
+    Ok(())
+}
+
+/// Undoes [`redirect`]: lines go to the standard error that this process was started with.
+///
+/// # Errors
+///
+/// The system refuses.
+pub(super) fn restore() -> io::Result<()> {
+    let mut log_file = log_file();
+    if let (Some(_), Some(started_with)) = (&*log_file, STARTED_WITH.get()) {
+        dup2_stderr(started_with)?;
+        *log_file = None;
+    }
+    Ok(())
+}
+
+/// Opens the log file of [`redirect`] anew, after somebody has moved it away. Lines that other threads write meanwhile go
+/// to the one or to the other.
+pub(crate) fn reopen() {
+    let outcome = {
+        let log_file = log_file();
+        let Some(path) = &*log_file else { return };
+        open(path).map_err(|error| (path.display().to_string(), error))
+    };
+    match outcome {
+        Ok(()) => tracing::debug!("Log file opened anew"),
+        Err((path, error)) => {
+            tracing::error!("log file {path} cannot be opened anew, lines still go to the old one: {error}");
+        }
+    }
+}
+
+/// The standard error that this process was started with, if a log file has taken its place.
+pub(crate) fn started_with() -> Option<&'static File> {
+    let is_redirected = log_file().is_some();
+    STARTED_WITH.get().filter(|_| is_redirected)
+}
+
+/// Whether somebody reads the lines as they come.
+pub(super) fn is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+fn open(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    // A pipe without a reader is an error, not a reason to wait.
+    let file = options.create(true).append(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let flags = OFlag::from_bits_truncate(fcntl(&file, FcntlArg::F_GETFL)?);
+    fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+    Ok(dup2_stderr(&file)?)
+}
+
+fn log_file() -> MutexGuard<'static, Option<PathBuf>> {
+    LOG_FILE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static LOG_FILE: Mutex<Option<PathBuf>> = Mutex::new(None);
+static STARTED_WITH: OnceLock<File> = OnceLock::new();

@@ -1,0 +1,131 @@
+//! Questions about the settings, and log lines as JSON, with real processes. The program is `examples/small`.
+
+#![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use support::Service;
+
+#[test]
+fn a_configuration_in_order_is_said_to_be_and_starts_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("gunmetal.toml"), "workers = 2\nerrorlog = \"app.log\"\n").unwrap();
+    let output = ask(directory.path(), &["--check-config"], &[("GUNMETAL_TIMEOUT", "5")]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("configuration ok\n", ""));
+    assert_eq!(names_in(directory.path()), ["gunmetal.toml"]);
+}
+
+#[test]
+fn a_configuration_that_is_wrong_has_the_last_words_of_a_start() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("app.toml"), "\nuser = \"no-such-user\"\n").unwrap();
+    for question in ["--check-config", "--print-config"] {
+        let output = ask(directory.path(), &["-c", "app.toml", question], &[]);
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(text(&output.stdout), "");
+        assert_eq!(
+            text(&output.stderr),
+            "gunmetal: app.toml:2: user = \"no-such-user\" is not allowed: there is no user \"no-such-user\"; \
+             allowed: the name of a user of this machine, or a user id\n"
+        );
+    }
+}
+
+#[test]
+fn what_is_printed_can_be_used_as_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    fs::create_dir(at.join("work")).unwrap();
+    fs::write(at.join("app.toml"), "chdir = \"work\"\n[env]\nMODE = \"a, b\"\n").unwrap();
+    let flags = ["--config", "app.toml", "-w", "3", "--bind", "127.0.0.1:0", "--bind", "unix:a.sock", "-D"];
+    let variables = [("GUNMETAL_MAX_RSS", "1.5G"), ("GUNMETAL_DIRTY_APPS", "hello:Greeter:1")];
+    let first = ask(at, &[&flags[..], &["--print-config"]].concat(), &variables);
+    assert_eq!((first.status.code(), text(&first.stderr)), (Some(0), ""));
+    for line in [
+        "bind = [\"127.0.0.1:0\", \"unix:a.sock\"]  # --bind\n",
+        "workers = 3  # --workers\n",
+        "max_rss = 1610612736  # environment variable GUNMETAL_MAX_RSS\n",
+        "env = [\"MODE=a, b\"]  # app.toml:2\n",
+        "timeout = 30  # default\n",
+    ] {
+        assert!(text(&first.stdout).contains(line), "{line:?} in\n{}", text(&first.stdout));
+    }
+
+    fs::write(at.join("printed.toml"), &first.stdout).unwrap();
+    let second = ask(at, &["--config", "printed.toml", "--print-config"], &[]);
+    assert_eq!((second.status.code(), text(&second.stderr)), (Some(0), ""));
+    let values = |output: &Output| -> Vec<String> {
+        text(&output.stdout)
+            .lines()
+            .map(|line| line.split("  # ").next().unwrap_or_default().to_owned())
+            .collect()
+    };
+    assert_eq!(values(&first), values(&second));
+}
+
+#[test]
+fn every_process_of_a_service_logs_json_if_told_so() {
+    let mut service = Service::start(
+        "small",
+        &["--bind", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug"],
+        &[("GUNMETAL_WORKRES", "2")],
+    );
+    service.wait_for("all processes", || (service.descendants().len() == 5).then_some(()));
+    service.wait_for("the workers", || {
+        let booted =
+            service.log().iter().filter(|line| line.contains("Booting dirty worker with pid")).count();
+        (booted == 2).then_some(())
+    });
+    service.signal(libc::SIGTERM);
+    assert_eq!(service.wait().code(), Some(0));
+    let lines: Vec<Value> = service
+        .log()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+        .collect();
+    for line in &lines {
+        assert!(line["time"].as_str().unwrap().ends_with('Z') && line["pid"].is_u64(), "{line}");
+        assert!(["ERROR", "WARNING", "INFO", "DEBUG"].contains(&line["level"].as_str().unwrap()), "{line}");
+        assert!(!line["message"].as_str().unwrap().contains('\u{1b}'), "{line}");
+    }
+    let warning = lines.iter().find(|line| line["level"] == "WARNING").unwrap();
+    assert!(warning["message"].as_str().unwrap().contains("GUNMETAL_WORKRES is no setting"), "{warning}");
+    assert!(lines.iter().any(|line| line["pid"] == service.pid()));
+}
+
+#[test]
+fn relative_paths_are_those_of_the_directory_that_is_entered() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("work")).unwrap();
+    let mut command = Command::new(support::example_binary("small"));
+    command.current_dir(directory.path()).env("TMPDIR", directory.path());
+    command.args(["--bind", "127.0.0.1:0", "--chdir", "work", "--error-logfile", "app.log"]);
+    let log = directory.path().join("work/app.log");
+    let mut service = Service::of(command, directory);
+    service.wait_for("the log in the directory", || {
+        fs::read_to_string(&log).ok().filter(|text| text.contains("Booting worker with pid"))
+    });
+    service.signal(libc::SIGTERM);
+    assert_eq!(service.wait().code(), Some(0));
+}
+
+/// Runs `examples/small` in `directory` with a question that it answers and ends.
+fn ask(directory: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(support::example_binary("small"));
+    command.current_dir(directory).env("TMPDIR", directory);
+    command.args(flags).envs(environment.iter().copied()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn names_in(directory: &Path) -> Vec<String> {
+    fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
