@@ -121,9 +121,12 @@ fn setting(key: Key) -> Arg {
         Form::One => arg.action(ArgAction::Set).allow_hyphen_values(true),
         Form::List => arg.action(ArgAction::Append).allow_hyphen_values(true),
         // `--daemon` as in gunicorn, and `--daemon=false` where a file says otherwise.
-        Form::Switch => {
-            arg.action(ArgAction::Set).num_args(0..=1).require_equals(true).default_missing_value("true")
-        }
+        Form::Switch => arg
+            .action(ArgAction::Set)
+            .value_name("true|false")
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
     }
 }
 
