@@ -16,4 +16,4 @@ pub use serve::Peer;
 pub use worker::HttpWorker;
 
 pub(crate) use outcome::chain;
-pub(crate) use run::{HttpClosure, blocking, on_runtime, run};
+pub(crate) use run::{Context, HttpClosure, blocking, on_runtime, run};

@@ -58,15 +58,19 @@
 mod http;
 mod log_level;
 mod logging;
+mod preload;
+mod program;
 mod server;
 mod settings;
 
 pub use gunmetal_arbiter::{
-    BindAddress, DirtyArbiterStart, DirtyWorker, DirtyWorkerExit, ExitStatus, Hooks, Listener,
+    BindAddress, DirtyArbiterStart, DirtyWorker, DirtyWorkerExit, ExitStatus, Hooks, HttpWorkerExit,
+    HttpWorkerProcess, Listener, MasterProcess,
 };
 pub use gunmetal_protocol::{self as protocol, Args, Bytes, Dict, Value, args, value};
 pub use http::{Connection, HttpOutcome, HttpWorker, Peer};
 pub use log_level::LogLevel;
+pub use preload::preloaded;
 pub use rustls;
 pub use server::Server;
 pub use settings::{AcceptMode, GroupName, LogFormat, Settings, UserName};

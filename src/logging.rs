@@ -41,7 +41,6 @@ pub(crate) fn init(level: LogLevel, format: LogFormat) {
 /// # Errors
 ///
 /// The file cannot be opened. Nothing has changed then.
-#[allow(dead_code, reason = "for the reload of a running master")]
 pub(crate) fn reconfigure(level: LogLevel, format: LogFormat, errorlog: Option<&Path>) -> io::Result<()> {
     match errorlog {
         Some(path) => destination::redirect(path)?,

@@ -2,19 +2,22 @@
 
 mod defaults;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use gunmetal_arbiter::{
-    Allocation, AppLimit, DirtyConfig, Hooks, MasterConfig, NoHooks, ServiceError, run_dirty_only, run_master,
-};
+use gunmetal_arbiter::{Hooks, NoHooks, ServiceError, StartContext, run_dirty_only, run_master};
 use gunmetal_dirty::{AppRegistry, DirtyApp};
+use gunmetal_supervise::{DaemonError, Daemonized, Readiness, daemonize};
 
 use crate::http::{self, HttpClosure, HttpOutcome, HttpWorker};
+use crate::logging;
+use crate::preload::{self, Load, LoadError};
+use crate::program::Program;
 use crate::settings::{Flags, FlagsError, Layer, SettingsError, Sources, Task, Variables, unknown_variables};
-use crate::{Settings, logging};
 
 /// A service: its dirty apps, its HTTP workers, and the defaults of its settings.
 ///
@@ -22,6 +25,7 @@ use crate::{Settings, logging};
 pub struct Server {
     registry: AppRegistry,
     http: Option<HttpClosure>,
+    loaders: Vec<Load>,
     defaults: Layer,
     hooks: Arc<dyn Hooks>,
     /// A default that is not allowed is reported by [`run`](Self::run), which has somebody to report it to.
@@ -34,6 +38,7 @@ impl Server {
         Self {
             registry: AppRegistry::default(),
             http: None,
+            loaders: Vec::new(),
             defaults: Layer::default(),
             hooks: Arc::new(NoHooks),
             mistakes: Vec::new(),
@@ -76,6 +81,21 @@ impl Server {
         self
     }
 
+    /// Loads something that every worker needs, which finds it by [`preloaded`](crate::preloaded): in each HTTP worker and dirty
+    /// worker before that is ready, or, with the setting `preload_app`, once in the master, whose memory they then share.
+    ///
+    /// What fails here is exit code 4 at the first start. In the master it must not leave a thread behind: a process with
+    /// threads is never forked.
+    #[must_use]
+    pub fn preload<T, E>(mut self, load: impl Fn() -> Result<T, E> + Send + Sync + 'static) -> Self
+    where
+        T: Send + Sync + 'static,
+        Result<(), E>: HttpOutcome,
+    {
+        self.loaders.push(preload::loader(load));
+        self
+    }
+
     /// Runs the service with the arguments of this process until it is told to stop.
     ///
     /// Call it first thing in `main`, before anything starts a thread: this process forks.
@@ -91,19 +111,34 @@ impl Server {
     /// [`run`](Self::run) with other arguments, of which the first is the program's name.
     #[must_use = "the exit code tells how the service ended: return it from main"]
     pub fn run_from<A: Into<OsString>>(self, args: impl IntoIterator<Item = A>) -> ExitCode {
-        match self.try_run(args.into_iter().map(Into::into)) {
-            Ok(()) => ExitCode::SUCCESS,
+        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+        // Before anything changes what a new master of an upgrade is to be started with.
+        let start = match StartContext::capture(args.clone()) {
+            Ok(start) => start,
+            Err(source) => return last_words(&SettingsError::NoDirectory { source }, 1),
+        };
+        let failure = match self.try_run(&start, args) {
+            Ok(()) => return ExitCode::SUCCESS,
             Err(Failure::Usage(error)) => {
                 // Help and version go to standard output and are no failure; clap knows.
                 let _ = error.print();
-                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+                return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
             }
-            Err(Failure::Settings(error)) => last_words(&error, 1),
-            Err(Failure::Service(error)) => last_words(&error, error.exit_code()),
-        }
+            Err(failure) => failure,
+        };
+        let (error, code): (&(dyn std::error::Error + 'static), u8) = match &failure {
+            Failure::Usage(error) => (error, 2),
+            Failure::Settings(error) => (error, 1),
+            Failure::Load(error) => (error, 4),
+            Failure::Service(error) => (error, error.exit_code()),
+            Failure::Background(error) => (error, 1),
+            Failure::Daemon(error) => (error, error.code),
+        };
+        start.refuse(&format!("{code} {}", http::chain(error)));
+        last_words(error, code)
     }
 
-    fn try_run(mut self, args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    fn try_run(mut self, start: &StartContext, args: Vec<OsString>) -> Result<(), Failure> {
         let flags = Flags::parse(args).map_err(|error| match error {
             FlagsError::Usage(error) => Failure::Usage(error),
             FlagsError::Setting(error) => Failure::Settings(error),
@@ -120,15 +155,28 @@ impl Server {
             // Without a working directory, absolute paths still work.
             directory: std::env::current_dir().unwrap_or_default(),
         };
-        let settings = sources.resolve().map_err(Failure::Settings)?;
-        match flags.task {
-            Task::CheckConfig => return print("configuration ok\n"),
-            Task::PrintConfig => return print(&sources.print().map_err(Failure::Settings)?),
-            Task::Serve | Task::ServeDirtyOnly => {}
-        }
+        let program = Rc::new(Program {
+            registry: self.registry,
+            http: self.http.map(Rc::new),
+            hooks: self.hooks,
+            loaders: self.loaders.into(),
+            sources,
+            environment: BTreeMap::new().into(),
+        });
+        let settings = program.settings().map_err(Failure::Settings)?;
         if let Some(path) = &settings.chdir {
             std::env::set_current_dir(path)
                 .map_err(|source| Failure::Settings(SettingsError::Chdir { path: path.clone(), source }))?;
+        }
+        let config = program.master_config(settings.clone()).map_err(Failure::Settings)?;
+        match flags.task {
+            Task::CheckConfig => return print("configuration ok\n"),
+            Task::PrintConfig => return print(&program.sources.print().map_err(Failure::Settings)?),
+            Task::Serve | Task::ServeDirtyOnly => {}
+        }
+        let is_daemon = settings.daemon && flags.task == Task::Serve && !start.is_upgrade();
+        if is_daemon && go_into_background(start)? {
+            return Ok(());
         }
         if let Some(path) = &settings.errorlog {
             logging::redirect(path).map_err(|source| {
@@ -138,26 +186,20 @@ impl Server {
         logging::init(settings.loglevel, settings.log_format);
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         unknown_variables(names).iter().for_each(|remark| tracing::warn!("{remark}"));
+        program.set_environment(&settings.env);
 
-        let dirty = dirty_config(&settings, self.registry, self.hooks);
-        if flags.task == Task::ServeDirtyOnly {
-            return run_dirty_only(&dirty).map_err(Failure::Service);
+        if settings.preload_app {
+            preload::run(&program.loaders).map_err(|words| Failure::Load(LoadError(words)))?;
         }
-        let settings = Arc::new(settings);
-        let config = MasterConfig {
-            bind: if self.http.is_some() { settings.bind.clone() } else { Vec::new() },
-            workers: if self.http.is_some() { settings.workers } else { 0 },
-            timeout: settings.timeout,
-            graceful_timeout: settings.graceful_timeout,
-            reopen_logs: logging::reopen,
-            dirty: (dirty.workers > 0).then_some(dirty),
-        };
-        let http = self.http;
-        run_master(config, &|process| match &http {
-            Some(closure) => http::run(closure, process, Arc::clone(&settings), None),
-            None => 0,
-        })
-        .map_err(Failure::Service)
+        if flags.task == Task::ServeDirtyOnly {
+            for (name, is_set) in [("daemon", settings.daemon), ("pidfile", settings.pidfile.is_some())] {
+                if is_set {
+                    tracing::warn!("{name} does nothing with --dirty-only");
+                }
+            }
+            return run_dirty_only(&program.dirty_config(&settings)).map_err(Failure::Service);
+        }
+        run_master(start, config, &|| program.reread(&settings)).map_err(Failure::Service)
     }
 }
 
@@ -170,7 +212,18 @@ impl Default for Server {
 enum Failure {
     Usage(clap::Error),
     Settings(SettingsError),
+    Load(LoadError),
     Service(ServiceError),
+    Background(DaemonError),
+    Daemon(DaemonFailure),
+}
+
+/// What a daemon said of its start.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+struct DaemonFailure {
+    code: u8,
+    words: String,
 }
 
 /// Writes the answer to a question that was asked instead of a start.
@@ -180,40 +233,23 @@ fn print(text: &str) -> Result<(), Failure> {
     written.map_err(|error| Failure::Settings(SettingsError::Output(error)))
 }
 
-fn dirty_config(settings: &Settings, registry: AppRegistry, hooks: Arc<dyn Hooks>) -> DirtyConfig {
-    let apps = match &settings.dirty_apps {
-        Some(specs) => specs
-            .iter()
-            .map(|spec| AppLimit {
-                path: spec.path.clone(),
-                limit: spec.limit.or_else(|| registry.get(&spec.path).and_then(|app| app.workers())),
-            })
-            .collect(),
-        None => registry
-            .paths()
-            .map(|path| AppLimit {
-                path: path.to_owned(),
-                limit: registry.get(path).and_then(|app| app.workers()),
-            })
-            .collect::<Vec<_>>(),
-    };
-    let default_workers =
-        |allocation: &Allocation| if allocation.apps().is_empty() { 0 } else { allocation.minimum() };
-    let allocation = Allocation::new(apps);
-    DirtyConfig {
-        workers: settings.dirty_workers.unwrap_or_else(|| default_workers(&allocation)),
-        allocation,
-        registry,
-        threads: settings.dirty_threads,
-        timeout: settings.dirty_timeout,
-        graceful_timeout: settings.dirty_graceful_timeout,
-        socket: settings.dirty_socket.clone(),
-        stash_limit: settings.dirty_stash_limit,
-        max_requests: settings.dirty_max_requests,
-        max_requests_jitter: settings.dirty_max_requests_jitter,
-        max_rss: settings.dirty_max_rss,
-        hooks,
-        reopen_logs: logging::reopen,
+/// Goes on as a daemon. Returns whether this is the process that was started, which has nothing left to do.
+fn go_into_background(start: &StartContext) -> Result<bool, Failure> {
+    match daemonize().map_err(Failure::Background)? {
+        Daemonized::Daemon(launcher) => {
+            start.set_launcher(launcher);
+            Ok(false)
+        }
+        Daemonized::Launcher(Readiness::Ready) => Ok(true),
+        Daemonized::Launcher(Readiness::Failed(words)) => {
+            let (code, words) = words.split_once(' ').unwrap_or(("1", &words));
+            let code = code.parse().unwrap_or(1);
+            Err(Failure::Daemon(DaemonFailure { code, words: words.to_owned() }))
+        }
+        Daemonized::Launcher(Readiness::Died) => {
+            let words = "the service ended before it was up, and did not say why".to_owned();
+            Err(Failure::Daemon(DaemonFailure { code: 1, words }))
+        }
     }
 }
 

@@ -124,6 +124,33 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The names of settings that differ in `other`, and that a service takes over at its start only.
+    pub(crate) fn fixed_but_changed(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("preload_app", self.preload_app != other.preload_app),
+            ("daemon", self.daemon != other.daemon),
+            ("chdir", self.chdir != other.chdir),
+            ("dirty_apps", self.dirty_apps != other.dirty_apps),
+            ("dirty_workers", self.dirty_workers != other.dirty_workers),
+            ("dirty_threads", self.dirty_threads != other.dirty_threads),
+            ("dirty_timeout", self.dirty_timeout != other.dirty_timeout),
+            ("dirty_graceful_timeout", self.dirty_graceful_timeout != other.dirty_graceful_timeout),
+            ("dirty_stash_limit", self.dirty_stash_limit != other.dirty_stash_limit),
+            ("dirty_max_requests", self.dirty_max_requests != other.dirty_max_requests),
+            ("dirty_max_requests_jitter", self.dirty_max_requests_jitter != other.dirty_max_requests_jitter),
+            ("dirty_max_rss", self.dirty_max_rss != other.dirty_max_rss),
+            ("dirty_socket", self.dirty_socket != other.dirty_socket),
+        ]
+        .into_iter()
+        .filter_map(|(name, has_changed)| has_changed.then_some(name))
+        .collect()
+    }
+
+    /// How HTTP listeners speak TLS; `None` if they do not.
+    pub(crate) fn tls(&self) -> Result<Option<std::sync::Arc<rustls::ServerConfig>>, SettingsError> {
+        Ok(None)
+    }
+
     /// The settings that stand in `layer`, over the defaults of the table, checked.
     fn of(layer: Layer) -> Self {
         Self {

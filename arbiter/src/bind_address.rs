@@ -1,4 +1,4 @@
-//! Where an HTTP listener is to be bound: `host:port`, `[v6]:port` or `unix:/path`.
+//! Where an HTTP listener is to be bound: `host:port`, `[v6]:port`, `unix:/path` or `fd://N`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,10 +16,12 @@ pub enum BindAddress {
     },
     /// A unix socket at a path.
     Unix(PathBuf),
+    /// A socket that the service was started with, by the number of its descriptor.
+    Descriptor(i32),
 }
 
 /// What [`BindAddress`] accepts, for error messages.
-pub const BIND_ADDRESS_FORMS: &str = "\"host:port\", \"[ipv6]:port\" or \"unix:/path\"";
+pub const BIND_ADDRESS_FORMS: &str = "\"host:port\", \"[ipv6]:port\", \"unix:/path\" or \"fd://N\"";
 
 /// Why a text is no bind address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +33,9 @@ pub enum BindAddressError {
     /// `unix:` without a path.
     #[error("no path after \"unix:\"")]
     NoPath,
+    /// What stands behind `fd://` is no descriptor that could be a socket.
+    #[error("descriptor {0:?} is not a number from 3 on")]
+    BadDescriptor(String),
     /// The part after the last colon is no port.
     #[error("port {0:?} is not a number from 0 to 65535")]
     BadPort(String),
@@ -48,6 +53,11 @@ impl FromStr for BindAddress {
             // Both `unix:/run/x.sock` and the URL form `unix:///run/x.sock` are in use.
             let path = path.strip_prefix("//").filter(|rest| rest.starts_with('/')).unwrap_or(path);
             return if path.is_empty() { Err(BindAddressError::NoPath) } else { Ok(Self::Unix(path.into())) };
+        }
+        if let Some(number) = text.strip_prefix("fd://") {
+            let descriptor = number.parse().ok().filter(|number| *number > 2);
+            let bad = || BindAddressError::BadDescriptor(number.to_owned());
+            return descriptor.map(Self::Descriptor).ok_or_else(bad);
         }
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
             let bad = || BindAddressError::BadV6(text.to_owned());
@@ -86,6 +96,7 @@ impl fmt::Display for BindAddress {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Descriptor(number) => write!(f, "fd://{number}"),
         }
     }
 }
@@ -110,6 +121,7 @@ mod tests {
         assert_eq!(parse("[::]"), tcp("::", 8000));
         assert_eq!(parse("unix:/run/app.sock"), Ok(BindAddress::Unix("/run/app.sock".into())));
         assert_eq!(parse("unix:///run/app.sock"), Ok(BindAddress::Unix("/run/app.sock".into())));
+        assert_eq!(parse("fd://3"), Ok(BindAddress::Descriptor(3)));
     }
 
     #[test]
@@ -120,12 +132,14 @@ mod tests {
         assert_eq!(parse("::1:80"), BindAddressError::BadV6("::1:80".into()));
         assert_eq!(parse("[::1"), BindAddressError::BadV6("[::1".into()));
         assert_eq!(parse("unix:"), BindAddressError::NoPath);
+        assert_eq!(parse("fd://2"), BindAddressError::BadDescriptor("2".into()));
+        assert_eq!(parse("fd://x"), BindAddressError::BadDescriptor("x".into()));
         assert_eq!(parse(""), BindAddressError::NoHost(String::new()));
     }
 
     #[test]
     fn what_is_shown_is_read_back() {
-        for text in ["127.0.0.1:1", "[::1]:2", "unix:/a/b"] {
+        for text in ["127.0.0.1:1", "[::1]:2", "unix:/a/b", "fd://7"] {
             assert_eq!(text.parse::<BindAddress>().unwrap().to_string(), text);
         }
     }

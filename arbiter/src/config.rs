@@ -4,32 +4,86 @@ use std::ffi::OsStr;
 use std::io;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gunmetal_dirty::AppRegistry;
 
-use crate::{Allocation, BindAddress, Hooks};
+use crate::{Allocation, BindAddress, Hooks, HttpProcess, NoHooks, ProcessConfig};
 
-/// What the master runs.
-#[derive(Debug)]
+/// What the master runs, for as long as nobody tells it to read its configuration again.
 pub struct MasterConfig {
-    /// Where HTTP listeners are bound, in this order. None is a service that has no HTTP workers, now or later.
+    /// Where HTTP listeners are bound, in this order.
     pub bind: Vec<BindAddress>,
+    /// Connections that may wait at each listener. The kernel cuts it to `net.core.somaxconn`.
+    pub backlog: u32,
+    /// Whether each HTTP worker gets TCP listeners of its own.
+    pub reuse_port: bool,
+    /// Whether clients speak TLS, for the log.
+    pub is_tls: bool,
+    /// The bits that are taken from the mode of unix sockets, which is 0777.
+    pub umask: u32,
     /// HTTP worker processes.
     pub workers: u32,
     /// Time an HTTP worker has to become ready, and silence after which one that has ever beaten is replaced.
     pub timeout: Option<Duration>,
     /// Time HTTP workers have to finish when the service stops.
     pub graceful_timeout: Duration,
+    /// Resident memory beyond which an HTTP worker is replaced, in bytes.
+    pub max_rss: Option<u64>,
+    /// Crashes of an HTTP worker in a row after which the service gives up.
+    pub restart_limit: Option<u32>,
+    /// The file that names the master.
+    pub pidfile: Option<PathBuf>,
+    /// Whether the service runs in the background: SIGWINCH, which a terminal sends, means something only then.
+    pub daemon: bool,
+    /// What all processes have in common.
+    pub processes: ProcessConfig,
+    /// What an HTTP worker does; `None` is a service without any.
+    pub http: Option<HttpBody>,
+    /// What the program does at the stations of the processes' lives.
+    pub hooks: Arc<dyn Hooks>,
+    /// Makes true of the master's process, and so of those it will fork, what the configuration says of it: called at the
+    /// start, when a reload begins, and for the configuration before if that fails.
+    pub enter: Rc<dyn Fn()>,
     /// Opens the log file anew, in the process that calls it. Must neither block for long nor panic.
     pub reopen_logs: fn(),
-    /// What the dirty arbiter runs; `None` for a service without one.
+    /// What the dirty arbiter runs; `None` for a service without one. One that runs is not changed by a reload.
     pub dirty: Option<DirtyConfig>,
 }
 
+impl Default for MasterConfig {
+    /// gunicorn's defaults, with nothing to bind and nobody to serve.
+    fn default() -> Self {
+        Self {
+            bind: Vec::new(),
+            backlog: 2048,
+            reuse_port: false,
+            is_tls: false,
+            umask: 0,
+            workers: 1,
+            timeout: Some(Duration::from_secs(30)),
+            graceful_timeout: Duration::from_secs(30),
+            max_rss: None,
+            restart_limit: None,
+            pidfile: None,
+            daemon: false,
+            processes: ProcessConfig::default(),
+            http: None,
+            hooks: Arc::new(NoHooks),
+            enter: Rc::new(|| {}),
+            reopen_logs: || {},
+            dirty: None,
+        }
+    }
+}
+
+/// What an HTTP worker does, in a process of its own, which exits with the code that is returned.
+pub type HttpBody = Rc<dyn Fn(HttpProcess) -> i32>;
+
 /// What the dirty arbiter runs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DirtyConfig {
     /// The apps, and which worker loads which.
     pub allocation: Allocation,
@@ -53,11 +107,18 @@ pub struct DirtyConfig {
     pub max_requests_jitter: u64,
     /// Resident memory beyond which a worker is replaced, in bytes.
     pub max_rss: Option<u64>,
+    /// What all processes of the service have in common.
+    pub processes: ProcessConfig,
+    /// Loads in each worker what its apps need; the text says why it cannot, which is exit code 4.
+    pub load: Option<Load>,
     /// What the program does at the stations of the processes' lives.
     pub hooks: Arc<dyn Hooks>,
     /// Opens the log file anew, in the process that calls it. Must neither block for long nor panic.
     pub reopen_logs: fn(),
 }
+
+/// Loads what a process needs; the text says why it cannot.
+pub type Load = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 impl DirtyConfig {
     /// Where the dirty arbiter listens, whatever the working directory of who asks.

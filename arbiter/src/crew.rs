@@ -13,7 +13,7 @@ use gunmetal_supervise::{
     ReadyReader, RestartPolicy, Signal, WorkerId,
 };
 
-use crate::report;
+use crate::{ProcessConfig, report};
 
 /// The processes of one kind.
 ///
@@ -115,6 +115,12 @@ impl Crew {
 
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Goes by other settings from now on.
+    pub(crate) fn set_config(&mut self, config: PoolConfig, heartbeats: Heartbeats) {
+        self.pool.set_config(PoolConfig { jitter_seed: seed(), ..config });
+        self.heartbeats = heartbeats;
     }
 
     pub(crate) fn handle(&mut self, event: Event) {
@@ -370,17 +376,22 @@ impl Member {
 
 impl Pulse {
     /// Makes the heartbeat of a process that is about to be forked.
-    pub(crate) fn new() -> io::Result<Self> {
-        let memory = Path::new("/dev/shm");
-        let heartbeat =
-            Heartbeat::create_in(memory).or_else(|_| Heartbeat::create_in(&std::env::temp_dir()))?;
+    pub(crate) fn new(processes: &ProcessConfig) -> io::Result<Self> {
+        let heartbeat = match &processes.heartbeat_dir {
+            Some(dir) => Heartbeat::create_in(dir)?,
+            None => Heartbeat::create_in(Path::new("/dev/shm"))
+                .or_else(|_| Heartbeat::create_in(&std::env::temp_dir()))?,
+        };
+        if let Some(account) = &processes.account {
+            heartbeat.give_to(account)?;
+        }
         let before = heartbeat.last_touch()?;
         Ok(Self { heartbeat, before })
     }
 
     /// The heartbeat of a process that somebody else forked, by the number of its descriptor there.
-    pub(crate) fn of_process(pid: Pid, number: RawFd) -> io::Result<Self> {
-        let heartbeat = Heartbeat::of_process(pid, number)?;
+    pub(crate) fn of_process(pid: Pid, number: RawFd, processes: &ProcessConfig) -> io::Result<Self> {
+        let heartbeat = Heartbeat::of_process(pid, number, processes.account.as_ref())?;
         Ok(Self { heartbeat, before: Duration::ZERO })
     }
 }

@@ -3,22 +3,21 @@
 use std::io;
 
 use gunmetal_supervise::{
-    ChildSetup, Heartbeat, NoticeWriter, ReadyWriter, STARTUP_FAILED, Signal, WorkerId, notice_pipe,
+    Heartbeat, NoticeWriter, ReadyWriter, STARTUP_FAILED, Signal, WorkerId, notice_pipe,
     readiness_pipe, spawn_child,
 };
 
-use crate::Listener;
 use crate::crew::{Member, Pulse};
-use crate::listener::HttpListener;
-use crate::report;
+use crate::http_listeners::HttpListeners;
+use crate::{HttpWorkerProcess, Listener, MasterConfig, hooks, report};
 
 /// What an HTTP worker process has from its master.
 #[derive(Debug)]
 pub struct HttpProcess {
     /// Its name.
     pub worker: WorkerId,
-    /// How many HTTP workers were started up to it, itself included.
-    pub age: u64,
+    /// What hooks are told of it.
+    pub process: HttpWorkerProcess,
     /// The listeners, in the order of the `bind` setting.
     pub listeners: Vec<Listener>,
     /// Where it says that it serves, or why it cannot.
@@ -29,21 +28,25 @@ pub struct HttpProcess {
     pub heartbeat: Heartbeat,
 }
 
-/// Forks an HTTP worker, which runs `body` and exits with the code that it returns. SIGUSR1 is blocked in it: it means the
+/// Forks an HTTP worker, which runs the body of the configuration and exits with the code that it returns. SIGUSR1 is blocked in it: it means the
 /// log file, and must not end a worker that has not got that far yet.
 pub(crate) fn spawn(
     worker: WorkerId,
     age: u64,
-    listeners: &[HttpListener],
-    body: &dyn Fn(HttpProcess) -> i32,
+    config: &MasterConfig,
+    listeners: &HttpListeners,
 ) -> io::Result<Member> {
+    let Some(body) = config.http.as_deref() else {
+        return Err(io::Error::other("this service has no HTTP workers"));
+    };
+    let master_pid = std::process::id();
+    let process = HttpWorkerProcess::new(worker, None, master_pid, age);
+    hooks::in_parent("pre_fork", || config.hooks.pre_fork(&process));
     let (reader, writer) = readiness_pipe()?;
     let (wish_reader, wish) = notice_pipe()?;
     // The child takes its own; both processes have a copy of these values, and the fork decides who uses which.
-    let (mut writer, mut wish, mut pulse) = (Some(writer), Some(wish), Some(Pulse::new()?));
-    let listeners =
-        listeners.iter().map(|bound| bound.listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
-    let mut listeners = Some(listeners);
+    let (mut writer, mut wish, mut pulse) = (Some(writer), Some(wish), Some(Pulse::new(&config.processes)?));
+    let mut listeners = Some(listeners.for_worker()?);
     let child = spawn_child(|newborn| {
         let (Some(readiness), Some(wish), Some(pulse), Some(listeners)) =
             (writer.take(), wish.take(), pulse.take(), listeners.take())
@@ -51,7 +54,9 @@ pub(crate) fn spawn(
             return STARTUP_FAILED;
         };
         let heartbeat = pulse.heartbeat;
-        let mut setup = ChildSetup::new("gunmetal: http worker")
+        let mut setup = config
+            .processes
+            .worker_setup("http worker")
             .keep(&readiness)
             .keep(&wish)
             .keep(&heartbeat)
@@ -59,14 +64,15 @@ pub(crate) fn spawn(
         for listener in &listeners {
             setup = setup.keep(listener);
         }
-        match newborn.become_child(setup) {
-            Ok(_parent) => body(HttpProcess { worker, age, listeners, readiness, wish, heartbeat }),
-            Err(error) => {
-                // Tells the master; if there is none any more, nobody needs to know.
-                let _ = readiness.failed(&report::chain(&error));
-                STARTUP_FAILED
-            }
+        let process = HttpWorkerProcess { pid: Some(std::process::id()), ..process.clone() };
+        let begun = newborn.become_child(setup).map_err(|error| report::chain(&error));
+        let begun = begun.and_then(|_| hooks::in_child("post_fork", || config.hooks.post_fork(&process)));
+        if let Err(reason) = begun {
+            // Tells the master; if there is none any more, nobody needs to know.
+            let _ = readiness.failed(&reason);
+            return STARTUP_FAILED;
         }
+        body(HttpProcess { worker, process, listeners, readiness, wish, heartbeat })
     })
     .map_err(io::Error::other)?;
     drop((writer, wish));

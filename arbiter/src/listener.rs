@@ -1,19 +1,14 @@
 //! Sockets that the master binds once and its children inherit.
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use gunmetal_supervise::{accept_with_data, bind_unix};
-use nix::sys::socket::{Backlog, listen};
-
-use crate::BindAddress;
+use gunmetal_supervise::bind_unix;
 
 /// A bound, listening, non-blocking socket.
 #[derive(Debug)]
@@ -46,56 +41,6 @@ impl AsFd for Listener {
     }
 }
 
-/// A [`Listener`] of the `bind` setting, in the process that bound it.
-#[derive(Debug)]
-pub(crate) struct HttpListener {
-    pub(crate) listener: Listener,
-    file: Option<SocketFile>,
-}
-
-impl HttpListener {
-    /// Binds; a unix socket is open to every user of the machine, as gunicorn's is.
-    pub(crate) fn bind(address: &BindAddress) -> Result<Self, BindError> {
-        let refused = |source| BindError::Refused { address: address.to_string(), source };
-        match address {
-            BindAddress::Tcp { host, port } => {
-                let listener = TcpListener::bind((host.as_str(), *port)).map_err(refused)?;
-                let backlog = Backlog::new(HTTP_BACKLOG).map_err(|errno| refused(errno.into()))?;
-                listen(&listener, backlog).map_err(|errno| refused(errno.into()))?;
-                accept_with_data(&listener, FIRST_BYTES).map_err(refused)?;
-                listener.set_nonblocking(true).map_err(refused)?;
-                Ok(Self { listener: Listener::Tcp(listener), file: None })
-            }
-            BindAddress::Unix(path) => {
-                let (listener, file) = SocketFile::bind(path)?;
-                fs::set_permissions(path, fs::Permissions::from_mode(0o777)).map_err(refused)?;
-                Ok(Self { listener: Listener::Unix(listener), file: Some(file) })
-            }
-        }
-    }
-
-    /// Removes what the socket has in the file system.
-    pub(crate) fn remove_file(&self) {
-        if let Some(file) = &self.file {
-            file.remove();
-        }
-    }
-}
-
-/// As gunicorn shows it: `http://127.0.0.1:8000`, `unix:/run/app.sock`.
-impl fmt::Display for HttpListener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.listener, &self.file) {
-            (Listener::Tcp(listener), _) => match listener.local_addr() {
-                Ok(address) => write!(f, "http://{address}"),
-                Err(error) => write!(f, "http://? ({error})"),
-            },
-            (Listener::Unix(_), Some(file)) => write!(f, "unix:{}", file.path.display()),
-            (Listener::Unix(_), None) => f.write_str("unix:?"),
-        }
-    }
-}
-
 /// What a unix socket has in the file system: a path, and the inode that is ours.
 #[derive(Clone, Debug)]
 pub(crate) struct SocketFile {
@@ -111,6 +56,14 @@ impl SocketFile {
         listener.set_nonblocking(true).map_err(refused)?;
         let inode = fs::symlink_metadata(path).map_err(refused)?.ino();
         Ok((listener, Self { path: path.to_owned(), inode }))
+    }
+
+    /// The file of a socket that somebody else has bound; `None` if it has none.
+    pub(crate) fn of(listener: &UnixListener) -> Option<Self> {
+        let address = listener.local_addr().ok()?;
+        let path = address.as_pathname()?.to_owned();
+        let inode = fs::symlink_metadata(&path).ok()?.ino();
+        Some(Self { path, inode })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -143,13 +96,6 @@ pub enum BindError {
     Unix(#[from] gunmetal_supervise::BindError),
 }
 
-/// How long a client that has connected may take to ask before a worker accepts it. One that has accepted it and is then to
-/// leave cannot wait for its request, and servers close such connections; until then all workers share it.
-const FIRST_BYTES: Duration = Duration::from_secs(30);
-
-/// gunicorn's default.
-const HTTP_BACKLOG: i32 = 2048;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,24 +113,5 @@ mod tests {
         assert!(path.exists());
         second_file.remove();
         assert!(!path.exists());
-    }
-
-    #[test]
-    fn anybody_may_connect_to_an_http_socket() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.sock");
-        let bound = HttpListener::bind(&BindAddress::Unix(path.clone())).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o777);
-        assert_eq!(bound.to_string(), format!("unix:{}", path.display()));
-        bound.remove_file();
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_taken_port_is_named() {
-        let taken = HttpListener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = taken.to_string().replace("http://", "");
-        let error = HttpListener::bind(&address.parse().unwrap()).unwrap_err();
-        assert_eq!(error.to_string(), format!("cannot listen at {address}"));
     }
 }

@@ -1,105 +1,84 @@
 //! The master: binds, forks, supervises; one thread, one loop.
 //!
 //! ```text
-//! bind ─▶ Booting ─────────────▶ Serving ─▶ StoppingHttp ─▶ StoppingDirty ─▶ end
-//!         dirty arbiter starts   HTTP workers too         in reverse order
+//! pid file, on_starting, signals, listeners, when_ready
+//!   └▶ Booting ─────────────▶ Serving ─▶ StoppingHttp ─▶ StoppingDirty ─▶ end
+//!      dirty arbiter starts   HTTP workers too         in reverse order
 //! ```
 //!
 //! Its two crews are a pool of one, the dirty arbiter, and a pool of HTTP workers. The dirty arbiter is in service
 //! before the first HTTP worker is forked, and gone after the last one: a worker can always call.
+//!
+//! What the HTTP workers are forked from is a [`Generation`]: a configuration with its listeners. A reload ([`reload`]) has a
+//! second one, from which workers are forked until it has taken over or failed. An upgrade ([`upgrade`]) has a second master.
+
+mod boot;
+mod dirty_side;
+mod generation;
+mod http_crew;
+mod reload;
+mod start;
+mod systemd;
+mod upgrade;
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gunmetal_supervise::{
-    Action, Event, Pid, Poller, PoolConfig, RestartPolicy, RunDir, Signal, Signals, StartupFailure, StopMode,
-    adopt_orphans, reap_orphans, set_title,
+    Event, OtherProcess, Pid, PidFile, Poller, ReadyWriter, Signal, Signals, StartupFailure, StopMode,
+    reap_orphans, set_title,
 };
 
-use crate::crew::{Crew, Heartbeats, Watch, restarts};
-use crate::dirty_arbiter::{self, DirtySocket};
-use crate::http_process::{self, HttpProcess};
-use crate::listener::HttpListener;
-use crate::{DirtyConfig, MasterConfig, ServiceError, report};
+use crate::crew::{Crew, Watch};
+use crate::http_listeners::HttpListeners;
+use crate::memory_limit::MemoryLimit;
+use crate::{MasterConfig, MasterProcess, ServiceError, hooks};
 
-/// Runs a service until it is told to stop. `http` is the body of an HTTP worker: it runs in a process of its own, which
-/// exits with the code that it returns.
-///
-/// Must be called while the process has one thread.
-///
-/// # Errors
-///
-/// Why the service could not start, or had to end. Nothing of it is left then.
-pub fn run_master(config: MasterConfig, http: &dyn Fn(HttpProcess) -> i32) -> Result<(), ServiceError> {
-    set_title("gunmetal: master");
-    let signals = Signals::block(SIGNALS).map_err(ServiceError::system("collect signals"))?;
-    adopt_orphans().map_err(ServiceError::system("adopt orphans"))?;
-    tracing::info!("Starting gunmetal {}", env!("CARGO_PKG_VERSION"));
-    let listeners = bind_all(&config)?;
-    let dirty = match config.dirty {
-        Some(ref dirty) => match DirtySide::prepare(dirty) {
-            Ok(side) => Some(side),
-            Err(error) => {
-                listeners.iter().for_each(HttpListener::remove_file);
-                return Err(error);
-            }
-        },
-        None => None,
-    };
-    let mut master = Master {
-        config: &config,
-        http_body: http,
-        listeners,
-        signals,
-        http: None,
-        dirty,
-        phase: Phase::Booting,
-        failure: None,
-    };
-    let result = master.run();
-    master.close_listeners();
-    if let Some(dirty) = master.dirty.take() {
-        // None, if the last dirty arbiter ended in order.
-        dirty_arbiter::end_orphans(dirty.run_dir.path());
-        dirty.socket.remove_file();
-        drop(dirty.run_dir);
-        dirty.socket.remove_pid_file();
-    }
-    match (result, master.failure.take()) {
-        (Err(error), _) | (Ok(()), Some(error)) => Err(error),
-        (Ok(()), None) => {
-            tracing::info!("Shutting down: Master");
-            Ok(())
-        }
-    }
-}
+use dirty_side::DirtySide;
+use generation::Generation;
+use systemd::Systemd;
+use upgrade::Upgrade;
 
+pub use boot::run_master;
+pub use start::StartContext;
+
+/// Reads the configuration of the service again; the text says why it cannot be used.
+type Reread<'a> = &'a dyn Fn() -> Result<MasterConfig, String>;
+
+/// The master's loop and everything it owns.
 struct Master<'a> {
-    config: &'a MasterConfig,
-    http_body: &'a dyn Fn(HttpProcess) -> i32,
-    listeners: Vec<HttpListener>,
+    start: &'a StartContext,
+    reread: Reread<'a>,
+    /// What serves.
+    current: Generation,
+    /// What is to serve: a reload is under way.
+    next: Option<Generation>,
+    /// Another reload is to follow: the configuration may have changed again.
+    reload_again: bool,
     signals: Signals,
     /// `None` until the dirty arbiter is ready.
     http: Option<Crew>,
+    memory: MemoryLimit,
     dirty: Option<DirtySide>,
+    pid_file: Option<PidFile>,
+    /// The master that this one replaces, as long as it lives.
+    elder: Option<OtherProcess>,
+    /// The master that is to replace this one, as long as it lives.
+    upgrade: Option<Upgrade>,
+    /// Who waits for the news that the service is up.
+    waiting: Vec<ReadyWriter>,
+    systemd: Systemd,
     phase: Phase,
     /// Why the service ends, if it does not do so because it was told to.
     failure: Option<ServiceError>,
-}
-
-/// What the master has of the dirty arbiter.
-struct DirtySide {
-    config: DirtyConfig,
-    socket: DirtySocket,
-    run_dir: RunDir,
-    crew: Crew,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The dirty arbiter has not been ready yet.
     Booting,
-    Serving,
+    /// The HTTP workers have been started.
+    Serving { is_up: bool },
     /// HTTP workers end first: they may be waiting for dirty calls.
     StoppingHttp,
     StoppingDirty,
@@ -110,6 +89,9 @@ enum Token {
     Signal,
     Http(Watch),
     Dirty(Watch),
+    ElderGone,
+    UpgradeReady,
+    UpgradeGone,
 }
 
 impl Master<'_> {
@@ -127,9 +109,14 @@ impl Master<'_> {
                     Token::Signal => self.read_signals()?,
                     Token::Http(watch) => self.http.iter_mut().for_each(|crew| crew.news(watch)),
                     Token::Dirty(watch) => self.dirty.iter_mut().for_each(|dirty| dirty.crew.news(watch)),
+                    Token::ElderGone => self.promote(),
+                    Token::UpgradeReady => self.upgrade_said(),
+                    Token::UpgradeGone => self.upgrade_gone(),
                 }
             }
             self.crews().for_each(Crew::tick);
+            self.look_at_memory();
+            self.systemd.beat();
             self.reap_strangers();
         }
     }
@@ -137,17 +124,22 @@ impl Master<'_> {
     fn wait(&self) -> io::Result<Vec<Token>> {
         let mut poller = Poller::new();
         poller.readable(&self.signals, Token::Signal);
-        let mut deadline: Option<Instant> = None;
-        let mut earlier = |other: Option<Instant>| deadline = deadline.into_iter().chain(other).min();
+        let mut deadlines: Vec<Option<Instant>> = vec![self.memory.next_look(), self.systemd.next_beat()];
         if let Some(http) = &self.http {
             http.watch(&mut poller, Token::Http);
-            earlier(http.next_deadline());
+            deadlines.push(http.next_deadline());
         }
         if let Some(dirty) = &self.dirty {
             dirty.crew.watch(&mut poller, Token::Dirty);
-            earlier(dirty.crew.next_deadline());
+            deadlines.push(dirty.crew.next_deadline());
         }
-        poller.wait(deadline)
+        if let Some(elder) = &self.elder {
+            poller.readable(elder, Token::ElderGone);
+        }
+        if let Some(upgrade) = &self.upgrade {
+            upgrade.watch(&mut poller, || Token::UpgradeReady, || Token::UpgradeGone);
+        }
+        poller.wait(deadlines.into_iter().flatten().min())
     }
 
     fn crews(&mut self) -> impl Iterator<Item = &mut Crew> {
@@ -159,24 +151,37 @@ impl Master<'_> {
             if signal != Signal::SIGCHLD {
                 tracing::info!("Handling signal: {}", name(signal));
             }
+            let is_running = matches!(self.phase, Phase::Booting | Phase::Serving { .. });
             match signal {
-                Signal::SIGTERM if matches!(self.phase, Phase::Booting | Phase::Serving) => {
-                    self.stop(StopMode::Graceful);
-                }
+                Signal::SIGTERM if is_running => self.stop(StopMode::Graceful),
                 Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => self.stop(StopMode::Now),
-                Signal::SIGHUP => self.reload(),
                 Signal::SIGUSR1 => self.reopen_logs(),
-                Signal::SIGTTIN => self.resize(|count| count.saturating_add(1)),
-                Signal::SIGTTOU => self.resize(|count| count.saturating_sub(1)),
                 // Ours are told of by their pidfds, the others looked for after every wake-up.
                 Signal::SIGCHLD => {}
-                _ => tracing::info!("{} does nothing in this version", name(signal)),
+                _ if !is_running => tracing::info!("{} does nothing: the service is stopping", name(signal)),
+                Signal::SIGHUP => {
+                    tracing::info!("Hang up: {}", self.name());
+                    self.reload();
+                }
+                Signal::SIGTTIN => self.resize(|count| count.saturating_add(1)),
+                // None at all is what SIGWINCH is for.
+                Signal::SIGTTOU => self.resize(|count| count.saturating_sub(1).max(count.min(1))),
+                Signal::SIGUSR2 => self.begin_upgrade(),
+                Signal::SIGWINCH if self.current.config.daemon => {
+                    tracing::info!("graceful stop of workers");
+                    self.resize(|_| 0);
+                }
+                Signal::SIGWINCH => tracing::debug!("SIGWINCH ignored. Not daemonized"),
+                _ => {}
             }
         }
         Ok(())
     }
 
     fn stop(&mut self, mode: StopMode) {
+        if matches!(self.phase, Phase::Booting | Phase::Serving { .. }) {
+            self.systemd.stopping();
+        }
         self.close_listeners();
         match mode {
             // The dirty arbiter's turn comes when the HTTP workers are gone.
@@ -199,7 +204,18 @@ impl Master<'_> {
 
     /// Who connects once the workers have closed theirs as well is refused at once, and not left waiting.
     fn close_listeners(&mut self) {
-        self.listeners.drain(..).for_each(|listener| listener.remove_file());
+        let keeps_files = self.shares_sockets();
+        for generation in [Some(&mut self.current), self.next.as_mut()].into_iter().flatten() {
+            let listeners = std::mem::replace(&mut generation.listeners, HttpListeners::none());
+            if !keeps_files {
+                listeners.remove_files();
+            }
+        }
+    }
+
+    /// Whether another master listens at the same sockets, which then go on without this one.
+    fn shares_sockets(&self) -> bool {
+        self.elder.is_some() || self.upgrade.is_some()
     }
 
     fn stop_dirty(&mut self) {
@@ -216,47 +232,41 @@ impl Master<'_> {
         }
     }
 
-    /// The dirty arbiter reloads its workers itself and lives on, with its router and what that holds.
-    fn reload(&mut self) {
-        self.http.iter_mut().for_each(|http| http.handle(Event::Reload));
-        self.dirty.iter().for_each(|dirty| dirty.crew.signal_all(Signal::SIGHUP));
+    /// Everything is in service for the first time.
+    fn service_is_up(&mut self) {
+        self.phase = Phase::Serving { is_up: true };
+        for waiting in self.waiting.drain(..) {
+            if let Err(error) = waiting.ready() {
+                tracing::debug!(%error, "nobody waits for the start any more");
+            }
+        }
+        if self.elder.is_none() {
+            self.systemd.ready(&self.status());
+        }
+        if std::mem::take(&mut self.reload_again) {
+            self.reload();
+        }
     }
 
     /// Here first: who is forked from now on has the new file.
     fn reopen_logs(&mut self) {
-        (self.config.reopen_logs)();
+        (self.current.config.reopen_logs)();
         self.crews().for_each(|crew| crew.signal_all(Signal::SIGUSR1));
     }
 
     fn resize(&mut self, to: impl FnOnce(u32) -> u32) {
-        let Some(http) = self.http.as_mut().filter(|_| !self.config.bind.is_empty()) else { return };
+        let Some(http) = self.http.as_mut().filter(|_| self.current.config.http.is_some()) else { return };
         http.handle(Event::Resize(to(http.slot_count())));
     }
 
     /// The children of a killed dirty arbiter, and as pid 1 of a container everybody's orphans. Called once our own that
     /// ended have been reaped: a stranger may stand behind one of them.
     fn reap_strangers(&mut self) {
-        let own: Vec<Pid> = self.crews().flat_map(|crew| crew.pids()).collect();
+        let upgrade = self.upgrade.as_ref().map(Upgrade::pid);
+        let own: Vec<Pid> = self.crews().flat_map(|crew| crew.pids()).chain(upgrade).collect();
         for (pid, status) in reap_orphans(|pid| own.contains(&pid)) {
             tracing::debug!(pid = pid.as_raw(), %status, "adopted process ended");
         }
-    }
-
-    fn start_http(&mut self) {
-        self.phase = Phase::Serving;
-        let config = PoolConfig {
-            size: self.config.workers,
-            minimum: self.config.workers.min(1),
-            boot_timeout: self.config.timeout.map(|timeout| timeout.max(LEAST_BOOT_TIMEOUT)),
-            graceful_timeout: self.config.graceful_timeout,
-            restarts: restarts(),
-            ..PoolConfig::default()
-        };
-        let heartbeats = match self.config.timeout {
-            Some(timeout) => Heartbeats::OnceBegun(timeout.max(LEAST_HEARTBEAT_TIMEOUT)),
-            None => Heartbeats::Ignored,
-        };
-        self.http = Some(Crew::new(config, heartbeats));
     }
 
     /// Does what the pools ask for, until they ask for nothing more.
@@ -274,118 +284,54 @@ impl Master<'_> {
         }
     }
 
-    fn perform_http(&mut self, action: Action) {
-        let Some(http) = &mut self.http else { return };
-        match action {
-            Action::Spawn(worker) => {
-                let age = http.next_age();
-                let outcome = http_process::spawn(worker, age, &self.listeners, self.http_body);
-                if let Some(pid) = http.spawned(worker, outcome) {
-                    tracing::info!("Booting worker with pid: {pid}");
-                }
-            }
-            // It accepts on its own: the SIGTERM that follows is the drain.
-            Action::Drain(worker) => http.handle(Event::Drained(worker)),
-            Action::Gone { worker, departure, status } => {
-                report::gone("Worker", worker, http.forget(worker).as_ref(), &departure, status);
-            }
-            Action::GiveUp(failure) => self.give_up("HTTP worker failed to start: ", &failure),
-            Action::PoolStopped => self.stop_dirty(),
-            action => report::action("HTTP worker", &action),
-        }
-    }
-
-    fn perform_dirty(&mut self, action: Action) {
-        let Some(dirty) = &mut self.dirty else { return };
-        match action {
-            Action::Spawn(worker) => {
-                let age = dirty.crew.next_age();
-                let outcome = dirty_arbiter::spawn(age, &dirty.config, &dirty.socket, dirty.run_dir.path());
-                if let Some(pid) = dirty.crew.spawned(worker, outcome) {
-                    tracing::info!("Booting dirty arbiter with pid: {pid}");
-                }
-            }
-            Action::Serve(_) if self.phase == Phase::Booting => self.start_http(),
-            Action::Drain(worker) => dirty.crew.handle(Event::Drained(worker)),
-            Action::Gone { worker, departure, status } => {
-                let member = dirty.crew.forget(worker);
-                report::gone("Dirty arbiter", worker, member.as_ref(), &departure, status);
-            }
-            Action::GiveUp(failure) => self.give_up("", &failure),
-            Action::PoolStopped => self.end_if_empty(),
-            action => report::action("dirty arbiter", &action),
-        }
-    }
-
-    /// A process of the first generation failed to start: nothing else is worth waiting for.
+    /// A process of the first generation failed to start, or one fails again and again: nothing else is worth waiting for.
     fn give_up(&mut self, prefix: &str, failure: &StartupFailure) {
         self.failure.get_or_insert(ServiceError::startup(prefix, failure));
         self.stop(StopMode::Now);
     }
-}
 
-impl DirtySide {
-    fn prepare(config: &DirtyConfig) -> Result<Self, ServiceError> {
-        let (socket, run_dir) = dirty_arbiter::prepare(config)?;
-        let pool = PoolConfig {
-            // Its workers have boot timeouts of their own.
-            boot_timeout: None,
-            graceful_timeout: config.graceful_timeout + MARGIN,
-            kill_grace: MARGIN,
-            // Nobody is served without one, so it is worth trying often.
-            restarts: RestartPolicy { max_delay: LONGEST_DIRTY_DELAY, ..restarts() },
-            ..PoolConfig::default()
-        };
-        Ok(Self { config: config.clone(), socket, run_dir, crew: Crew::new(pool, Heartbeats::Ignored) })
+    /// What hooks are told of this process.
+    fn process(&self) -> MasterProcess {
+        let generation = self.next.as_ref().unwrap_or(&self.current);
+        let workers = self.http.as_ref().map_or(generation.config.workers, Crew::slot_count);
+        generation.process(self.name(), workers)
     }
 
-    fn next_action(&mut self) -> Option<Action> {
-        // To the dirty arbiter SIGINT is a polite wish; "at once" is SIGQUIT.
-        self.crew
-            .next_action(|_, signal| Some(if signal == Signal::SIGINT { Signal::SIGQUIT } else { signal }))
+    /// What it is called in the log.
+    fn name(&self) -> &'static str {
+        if self.elder.is_some() { boot::YOUNGER } else { boot::ONLY }
     }
-}
 
-fn bind_all(config: &MasterConfig) -> Result<Vec<HttpListener>, ServiceError> {
-    let mut listeners: Vec<HttpListener> = Vec::new();
-    for address in &config.bind {
-        match HttpListener::bind(address) {
-            Ok(listener) => {
-                tracing::info!("Listening at: {listener} ({})", std::process::id());
-                listeners.push(listener);
-            }
-            Err(error) => {
-                listeners.iter().for_each(HttpListener::remove_file);
-                return Err(error.into());
-            }
+    /// One line for people.
+    fn status(&self) -> String {
+        let (count, addresses) = (self.http.as_ref().map_or(0, Crew::slot_count), self.process().addresses);
+        match count {
+            0 => "Serving dirty calls".to_owned(),
+            _ => format!("{count} workers serve at {}", addresses.join(", ")),
         }
     }
-    Ok(listeners)
+
+    /// Shows what this process is.
+    fn show_title(&self) {
+        set_title(&boot::title(&self.current.config, self.name()));
+    }
+
+    /// The end, whatever came before it.
+    fn clear_up(mut self) -> Option<ServiceError> {
+        self.close_listeners();
+        let process = self.process();
+        let shares_sockets = self.shares_sockets();
+        if let Some(dirty) = self.dirty.take() {
+            dirty.clear_up(shares_sockets);
+        }
+        self.pid_file.iter().for_each(PidFile::remove);
+        let hooks = &self.current.config.hooks;
+        hooks::in_parent("on_exit", || hooks.on_exit(&process));
+        self.failure
+    }
 }
 
 /// A signal as operators say it: `hup`, as in gunicorn's log.
 fn name(signal: Signal) -> String {
     signal.as_str().trim_start_matches("SIG").to_lowercase()
 }
-
-/// What the master answers to; everything else keeps its default.
-const SIGNALS: [Signal; 10] = [
-    Signal::SIGTERM,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGHUP,
-    Signal::SIGTTIN,
-    Signal::SIGTTOU,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGWINCH,
-    Signal::SIGCHLD,
-];
-
-/// The dirty arbiter keeps its own deadlines: this long after them it is killed.
-const MARGIN: Duration = Duration::from_secs(5);
-const LONGEST_DIRTY_DELAY: Duration = Duration::from_secs(1);
-/// A start takes longer than a heartbeat, so a short `timeout` is not for it.
-const LEAST_BOOT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Shorter silences are the machine's, not the worker's.
-const LEAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -38,6 +38,42 @@ pub enum ServiceError {
         /// The pid file.
         path: PathBuf,
     },
+    /// A hook refused the start.
+    #[error("{name} refused the start: {words}")]
+    Hook {
+        /// Its name.
+        name: &'static str,
+        /// The message of its panic.
+        words: String,
+    },
+    /// The master's pid file cannot be kept.
+    #[error("no pid file")]
+    PidFile(#[source] gunmetal_supervise::PidFileError),
+    /// A descriptor that was to be a listener is none.
+    #[error("cannot listen")]
+    Inherited(#[from] gunmetal_supervise::InheritedError),
+    /// A variable that tells of inherited sockets cannot be understood.
+    #[error("environment variable {variable} = {found:?} is not understood; allowed: {allowed}")]
+    Variable {
+        /// Its name.
+        variable: &'static str,
+        /// Its value.
+        found: String,
+        /// What would be.
+        allowed: &'static str,
+    },
+    /// Workers cannot run as whom they are to.
+    #[error("cannot run workers as user {uid}, group {gid}: only root may, and this is user {own_uid}, group {own_gid}")]
+    Account {
+        /// The user.
+        uid: u32,
+        /// The group.
+        gid: u32,
+        /// Whom the master runs as.
+        own_uid: u32,
+        /// And its group.
+        own_gid: u32,
+    },
     /// The system refused something that a service cannot do without.
     #[error("cannot {action}")]
     System {
@@ -53,7 +89,15 @@ impl ServiceError {
     /// everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Bind(_) | Self::AlreadyRunning { .. } | Self::Stranger { .. } | Self::System { .. } => 1,
+            Self::Bind(_)
+            | Self::AlreadyRunning { .. }
+            | Self::Stranger { .. }
+            | Self::Hook { .. }
+            | Self::PidFile(_)
+            | Self::Inherited(_)
+            | Self::Variable { .. }
+            | Self::Account { .. }
+            | Self::System { .. } => 1,
             Self::Startup { code, .. } => *code,
         }
     }

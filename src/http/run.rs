@@ -5,12 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gunmetal_arbiter::HttpProcess;
-use gunmetal_supervise::STARTUP_FAILED;
+use gunmetal_arbiter::{Hooks, HttpProcess};
+use gunmetal_supervise::{APP_LOAD_FAILED, STARTUP_FAILED};
 use tokio::runtime::Builder;
 
 use super::{HttpOutcome, HttpWorker, chain};
 use crate::Settings;
+use crate::preload::{self, Load, LoadError};
 
 /// What an HTTP worker does, the kind of its closure forgotten.
 pub(crate) type HttpClosure = Box<dyn Fn(HttpWorker) -> Result<(), String>>;
@@ -40,20 +41,37 @@ pub(crate) fn on_runtime<R: HttpOutcome>(closure: impl AsyncFn(HttpWorker) -> R 
     })
 }
 
+/// What HTTP workers of one configuration have in common.
+pub(crate) struct Context {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(crate) hooks: Arc<dyn Hooks>,
+    /// What each worker loads for itself.
+    pub(crate) loaders: Arc<[Load]>,
+}
+
 /// Runs an HTTP worker process to its end; returns its exit code.
-pub(crate) fn run(
-    closure: &HttpClosure,
-    process: HttpProcess,
-    settings: Arc<Settings>,
-    tls: Option<Arc<rustls::ServerConfig>>,
-) -> i32 {
-    let worker = match HttpWorker::start(process, settings, tls) {
+pub(crate) fn run(closure: &HttpClosure, process: HttpProcess, context: Context) -> i32 {
+    let loaders = Arc::clone(&context.loaders);
+    let worker = match HttpWorker::start(process, context) {
         Ok(worker) => worker,
         Err(error) => {
             tracing::error!(error = chain(&error), "HTTP worker cannot be set up");
             return STARTUP_FAILED;
         }
     };
+    let code = match preload::run(&loaders) {
+        Ok(()) => serve(closure, &worker),
+        Err(words) => {
+            worker.fail(&LoadError(words).to_string());
+            APP_LOAD_FAILED
+        }
+    };
+    worker.exits();
+    code
+}
+
+fn serve(closure: &HttpClosure, worker: &HttpWorker) -> i32 {
     let result = catch_unwind(AssertUnwindSafe(|| closure(worker.clone())));
     let reason = match result {
         Ok(Ok(())) if worker.shutdown_requested() => return 0,
@@ -77,7 +95,7 @@ async fn beat(worker: HttpWorker, every: Duration) {
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

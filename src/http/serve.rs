@@ -81,7 +81,8 @@ impl HttpWorker {
             places: Places::new(self.settings().worker_connections),
             tls: self.tls(),
         });
-        let listeners = self.current_listeners().iter().map(Listener::try_clone).collect::<io::Result<_>>()?;
+        let listeners =
+            self.current_listeners().iter().map(Listener::try_clone).collect::<io::Result<_>>()?;
         let mut listeners = Listeners::new(listeners)?;
         self.ready();
         loop {

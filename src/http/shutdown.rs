@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
-use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGABRT, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tokio::sync::watch;
 
@@ -67,32 +67,51 @@ impl Shutdown {
     }
 }
 
-/// Listens for the signals of a worker, on a thread of its own: SIGTERM calls `on_term`, and if the worker is still
-/// there when `graceful_timeout` is over, it is ended; SIGINT and SIGQUIT end it at once. SIGUSR1 opens the log file anew.
+/// What a signal means to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// SIGTERM: accept no more, finish what runs.
+    Finish,
+    /// SIGINT and SIGQUIT: the process ends once this has been obeyed.
+    Leave,
+    /// SIGABRT from the master, to a worker that hangs: the process ends once this has been obeyed.
+    Abort,
+}
+
+/// Listens for the signals of a worker, on a thread of its own, and has `obey` act on them. A worker that is still there when
+/// `graceful_timeout` is over after a SIGTERM is ended. SIGUSR1 opens the log file anew.
 ///
 /// Handlers, not a signalfd: a server that also asks tokio for SIGTERM must still get it.
-pub(super) fn listen(graceful_timeout: Duration, on_term: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGUSR1])?;
+pub(super) fn listen(graceful_timeout: Duration, obey: impl Fn(Order) + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGABRT, SIGUSR1])?;
     // The master has it blocked up to here.
     SigSet::from(Signal::SIGUSR1).thread_unblock()?;
-    let mut on_term = Some(on_term);
     thread::Builder::new().name("signals".into()).spawn(move || {
+        let mut is_finishing = false;
         for signal in signals.forever() {
-            if signal == SIGUSR1 {
-                logging::reopen();
-                continue;
+            match signal {
+                SIGUSR1 => logging::reopen(),
+                SIGTERM if is_finishing => {}
+                SIGTERM => {
+                    is_finishing = true;
+                    obey(Order::Finish);
+                    // The master does the same, but a master that was killed cannot.
+                    let end = Instant::now() + graceful_timeout + AFTER_THE_MASTER;
+                    let _ = thread::Builder::new().name("deadline".into()).spawn(move || {
+                        thread::sleep(end.saturating_duration_since(Instant::now()));
+                        signal_hook::low_level::exit(1);
+                    });
+                }
+                SIGABRT => {
+                    obey(Order::Abort);
+                    // The end that the master expects, core dump included.
+                    let _ = signal_hook::low_level::emulate_default_handler(SIGABRT);
+                }
+                _ => {
+                    obey(Order::Leave);
+                    signal_hook::low_level::exit(0);
+                }
             }
-            if signal != SIGTERM {
-                signal_hook::low_level::exit(0);
-            }
-            let Some(on_term) = on_term.take() else { continue };
-            on_term();
-            // The master does the same, but a master that was killed cannot.
-            let end = Instant::now() + graceful_timeout + AFTER_THE_MASTER;
-            let _ = thread::Builder::new().name("deadline".into()).spawn(move || {
-                thread::sleep(end.saturating_duration_since(Instant::now()));
-                signal_hook::low_level::exit(1);
-            });
         }
     })?;
     Ok(())

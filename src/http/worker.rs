@@ -3,17 +3,19 @@
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
-use gunmetal_arbiter::{HttpProcess, Listener};
+use gunmetal_arbiter::{Hooks, HttpProcess, HttpWorkerProcess, Listener};
 use gunmetal_client::Client;
 use gunmetal_client_core::ConfigError;
 use gunmetal_supervise::{Heartbeat, NoticeWriter, ReadyWriter, WorkerId};
 
+use super::run::{Context, panic_text};
 use super::share::{self, Share};
-use super::shutdown::Shutdown;
+use super::shutdown::{Order, Shutdown};
 use crate::Settings;
 
 /// One HTTP worker process, seen from inside: its listeners, its clients, and its understanding with the master.
@@ -30,14 +32,19 @@ pub struct HttpWorker {
 
 struct Shared {
     id: WorkerId,
-    age: u64,
+    process: HttpWorkerProcess,
     /// Empty once the worker is to shut down: a client whose connection nobody will accept should hear so.
     listeners: Mutex<Arc<[Listener]>>,
     readiness: Mutex<Option<ReadyWriter>>,
     wish: Mutex<Option<NoticeWriter>>,
+    /// Whether `post_worker_init` has run.
+    initialized: Once,
     is_ready: AtomicBool,
+    /// Whether `worker_exit` has run.
+    exits: Once,
     heartbeat: Heartbeat,
     shutdown: Shutdown,
+    hooks: Arc<dyn Hooks>,
     settings: Arc<Settings>,
     share: Share,
     tls: Option<Arc<rustls::ServerConfig>>,
@@ -45,27 +52,31 @@ struct Shared {
 
 impl HttpWorker {
     /// Takes over what the master has given this process, and begins to listen for its signals.
-    pub(super) fn start(
-        process: HttpProcess,
-        settings: Arc<Settings>,
-        tls: Option<Arc<rustls::ServerConfig>>,
-    ) -> io::Result<Self> {
-        let HttpProcess { worker: id, age, listeners, readiness, wish, heartbeat } = process;
+    pub(super) fn start(process: HttpProcess, context: Context) -> io::Result<Self> {
+        let HttpProcess { worker: id, process, listeners, readiness, wish, heartbeat } = process;
+        let Context { settings, tls, hooks, loaders: _ } = context;
         let shared = Arc::new(Shared {
             id,
-            age,
+            process,
             listeners: Mutex::new(listeners.into()),
             readiness: Mutex::new(Some(readiness)),
             wish: Mutex::new(Some(wish)),
+            initialized: Once::new(),
             is_ready: AtomicBool::new(false),
+            exits: Once::new(),
             heartbeat,
             shutdown: Shutdown::new()?,
             share: Share::new(&settings, share::random()),
             settings,
             tls,
+            hooks,
         });
-        let at_signal = Arc::clone(&shared);
-        super::shutdown::listen(shared.settings.graceful_timeout, move || at_signal.shut_down())?;
+        let at_signal = Self { shared: Arc::clone(&shared) };
+        super::shutdown::listen(shared.settings.graceful_timeout, move |order| match order {
+            Order::Finish => at_signal.shared.shut_down(),
+            Order::Leave => at_signal.exits(),
+            Order::Abort => at_signal.call("worker_abort", |hooks, process| hooks.worker_abort(process)),
+        })?;
         Ok(Self { shared })
     }
 
@@ -128,8 +139,18 @@ impl HttpWorker {
         self.shared.shutdown.wait(timeout)
     }
 
-    /// Tells the master that this worker serves. Further calls do nothing.
+    /// Runs the hook `post_worker_init`, then tells the master that this worker serves. Further calls do nothing.
+    ///
+    /// # Panics
+    /// The hook has panicked: the worker has failed to start.
     pub fn ready(&self) {
+        self.shared.initialized.call_once(|| {
+            let hook = || self.shared.hooks.post_worker_init(&self.shared.process);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(hook)) {
+                self.fail(&format!("post_worker_init panicked: {}", panic_text(panic.as_ref())));
+                resume_unwind(panic);
+            }
+        });
         if self.shared.is_ready.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -185,7 +206,7 @@ impl HttpWorker {
 
     /// How many HTTP workers the master had started when it started this one, itself included.
     pub fn age(&self) -> u64 {
-        self.shared.age
+        self.shared.process.age
     }
 
     /// A new async client of the service's dirty arbiter. Clones of a client share its connections, a second one does
@@ -216,6 +237,19 @@ impl HttpWorker {
     /// The listeners, none once the worker is to shut down.
     pub(super) fn current_listeners(&self) -> Arc<[Listener]> {
         self.shared.listeners()
+    }
+
+    /// Runs the hook `worker_exit`, once.
+    pub(super) fn exits(&self) {
+        self.shared.exits.call_once(|| self.call("worker_exit", |hooks, process| hooks.worker_exit(process)));
+    }
+
+    /// Runs a hook that changes nothing any more, whatever it does.
+    fn call(&self, name: &str, hook: impl FnOnce(&dyn Hooks, &HttpWorkerProcess)) {
+        let hook = || hook(self.shared.hooks.as_ref(), &self.shared.process);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(hook)) {
+            tracing::error!("{name} panicked: {}", panic_text(panic.as_ref()));
+        }
     }
 
     /// Tells the master why this worker cannot start, in the place of [`ready`](Self::ready). Returns whether it was

@@ -62,8 +62,8 @@ pub(crate) fn unknown(names: impl IntoIterator<Item = String>) -> Vec<String> {
 }
 
 /// Variables with our prefix that mean something elsewhere: the configuration file, the dirty socket for clients, the
-/// interpreter that tests use.
-const NOT_SETTINGS: [&str; 3] = ["CONFIG", "DIRTY_SOCKET", "PYTHON"];
+/// interpreter that tests use, and what a master hands over to the one that replaces it.
+const NOT_SETTINGS: [&str; 6] = ["CONFIG", "DIRTY_SOCKET", "PYTHON", "BOUND", "READY_FD", "DIRTY_FD"];
 
 #[cfg(test)]
 mod tests {

@@ -32,6 +32,8 @@ pub(crate) enum SettingsError {
     ErrorLog { path: PathBuf, source: io::Error },
     #[error("the working directory {} cannot be entered", path.display())]
     Chdir { path: PathBuf, source: io::Error },
+    #[error("this process has no working directory")]
+    NoDirectory { source: io::Error },
     #[error("standard output cannot be written")]
     Output(#[source] io::Error),
     #[error("{}:{line}: {message}", path.display())]

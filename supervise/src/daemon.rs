@@ -15,18 +15,9 @@ use crate::{Poller, Readiness, ReadyWriter, readiness_pipe};
 pub enum Daemonized {
     /// The one that was started, in the foreground, with what the daemon has said of its start. It should exit.
     Launcher(Readiness),
-    /// The daemon: in a session of its own without a terminal, its standard input and output at `/dev/null`. It says to the
+    /// The daemon: in a session of its own without a terminal, its standard streams at `/dev/null`. It says to the
     /// launcher how its start has gone.
     Daemon(ReadyWriter),
-}
-
-/// What becomes of a daemon's standard error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StandardError {
-    /// It goes to `/dev/null`, like the others.
-    Discard,
-    /// It stays: it is a log file, not a terminal.
-    Keep,
 }
 
 /// Goes on in the background, by forking twice. The process that was started stays in the foreground until the daemon has
@@ -35,7 +26,7 @@ pub enum StandardError {
 /// # Errors
 ///
 /// [`DaemonError`], to the process that was started.
-pub fn daemonize(standard_error: StandardError) -> Result<Daemonized, DaemonError> {
+pub fn daemonize() -> Result<Daemonized, DaemonError> {
     let (mut reader, writer) = readiness_pipe().map_err(DaemonError::Pipe)?;
     match fork()? {
         Fork::Parent(mut between) => {
@@ -62,21 +53,19 @@ pub fn daemonize(standard_error: StandardError) -> Result<Daemonized, DaemonErro
             std::process::exit(1);
         }
     }
-    if let Err(error) = detach(standard_error) {
+    if let Err(error) = detach() {
         let _ = writer.failed(&format!("cannot open /dev/null: {error}"));
         std::process::exit(1);
     }
     Ok(Daemonized::Daemon(writer))
 }
 
-fn detach(standard_error: StandardError) -> io::Result<()> {
+fn detach() -> io::Result<()> {
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     dup2_stdin(null.as_fd())?;
     dup2_stdout(null.as_fd())?;
-    if standard_error == StandardError::Discard {
-        dup2_stderr(null.as_fd())?;
-    }
+    dup2_stderr(null.as_fd())?;
     Ok(())
 }
 

@@ -156,7 +156,7 @@ pub use adopt::AdoptError;
 pub use ancestors::Ancestors;
 pub use child_setup::{BecomeChildError, ChildSetup, Parent};
 pub use close_on_exec::{OnExec, set_on_exec};
-pub use daemon::{DaemonError, Daemonized, StandardError, daemonize};
+pub use daemon::{DaemonError, Daemonized, daemonize};
 pub use environment::{remove_env, set_env};
 pub use exit_status::ExitStatus;
 pub use fork::{Child, Fork, ForkError, Newborn, fork, spawn_child};

@@ -128,7 +128,7 @@ fn adopt(found: &Found, child: Child, config: &DirtyConfig) -> Result<Member, (C
         return Err((child, "it has other apps".to_owned()));
     }
     let pid = child.pid();
-    match record.heartbeat.map(|number| Pulse::of_process(pid, number)).transpose() {
+    match record.heartbeat.map(|number| Pulse::of_process(pid, number, &config.processes)).transpose() {
         Ok(pulse) => Ok(Member::adopted(child, record.age, pulse)),
         Err(error) => Err((child, format!("its heartbeat cannot be seen: {error}"))),
     }

@@ -25,14 +25,13 @@ use crate::{DirtyConfig, ServiceError, report};
 /// # Errors
 ///
 /// The service runs already, or its orphan cannot be ended.
-pub(super) fn take_over(config: &DirtyConfig) -> Result<Option<PidFile>, ServiceError> {
-    let path = config.pid_file_path().map_err(ServiceError::system("name the pid file"))?;
-    let mut kept = PidFile::keep(&path);
+pub(super) fn take_over(config: &DirtyConfig, path: &Path) -> Result<Option<PidFile>, ServiceError> {
+    let mut kept = PidFile::keep(path);
     if let Err(PidFileError::Kept { pid, .. }) = &kept
         && is_gone(Pid::from_raw(*pid), DYING)
     {
         // It had been killed a moment ago.
-        kept = PidFile::keep(&path);
+        kept = PidFile::keep(path);
     }
     match kept {
         Ok(file) => {
@@ -79,10 +78,15 @@ pub(super) fn run_dir(pid_file: Option<&PidFile>) -> Result<RunDir, gunmetal_sup
     }
     let dir = RunDir::create(base.join(format!("gunmetal-{}", std::process::id())))?;
     if let Some(file) = pid_file {
-        // Without it the directory would be left after a crash, which is no reason not to start.
-        let _ = fs::write(dir.path().join(OWNER), file.path().as_os_str().as_bytes());
+        sign(&dir, file);
     }
     Ok(dir)
+}
+
+/// Notes in the run directory whose it is.
+pub(super) fn sign(dir: &RunDir, file: &PidFile) {
+    // Without it the directory would be left after a crash, which is no reason not to start.
+    let _ = fs::write(dir.path().join(OWNER), file.path().as_os_str().as_bytes());
 }
 
 /// Who keeps the pid file is the only one who may have such a directory.
@@ -115,7 +119,7 @@ fn end_orphan(file: &PidFile) -> Result<(), ServiceError> {
         if file.named().map_err(failed())? != Some(pid) {
             continue;
         }
-        if !orphan.is_of_this_user() || !orphan.title().starts_with(TITLE) {
+        if !orphan.is_of_this_user() || !orphan.title().starts_with(&format!("gunmetal: {ROLE}")) {
             return Err(ServiceError::Stranger { pid: pid.as_raw(), path: file.path().to_owned() });
         }
         tracing::warn!("Ending an orphaned dirty arbiter (pid: {pid})");
@@ -148,8 +152,8 @@ fn is_gone(pid: Pid, patience: Duration) -> bool {
         }
 }
 
-/// How dirty arbiters are shown.
-pub(super) const TITLE: &str = "gunmetal: dirty arbiter";
+/// How dirty arbiters are shown, behind `gunmetal: `.
+pub(super) const ROLE: &str = "dirty arbiter";
 /// In a run directory: the path of the pid file whose service it is.
 const OWNER: &str = "pid-file";
 /// What an orphan has to end in order. Its calls are nobody's: the HTTP workers went with the master.

@@ -1,15 +1,16 @@
 //! The dirty arbiter as a process: a child of the master, or one by itself.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gunmetal_supervise::{
-    ChildSetup, Parent, PidFile, ReadyWriter, RunDir, STARTUP_FAILED, Signal, Signals, readiness_pipe,
-    set_title, spawn_child,
+    BACKLOG, ChildSetup, InheritedListener, Parent, PidFile, ReadyWriter, RunDir, STARTUP_FAILED, Signal,
+    Signals, readiness_pipe, set_title, spawn_child, take_inherited_listener,
 };
 
-use super::predecessor::TITLE;
+use super::predecessor::ROLE;
 use super::{DirtyArbiter, Turn, predecessor};
 use crate::crew::Member;
 use crate::listener::{BindError, SocketFile};
@@ -21,13 +22,61 @@ pub(crate) struct DirtySocket {
     pub(super) listener: UnixListener,
     file: SocketFile,
     pid_file: Option<PidFile>,
+    /// Whether clients know the path from the configuration.
+    is_configured: bool,
+}
+
+/// A master that runs, and that this one is to replace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Elder {
+    /// The descriptor of its dirty socket, if that is to be shared.
+    pub(crate) listener: Option<RawFd>,
 }
 
 impl DirtySocket {
     pub(crate) fn bind(path: &Path) -> Result<Self, BindError> {
         let (listener, file) = SocketFile::bind(path)?;
         tracing::info!("Dirty arbiter listening at: unix:{} ({})", path.display(), std::process::id());
-        Ok(Self { listener, file, pid_file: None })
+        Ok(Self { listener, file, pid_file: None, is_configured: false })
+    }
+
+    /// Goes on with the listener of a master that is to be replaced.
+    fn inherit(number: i32) -> Result<Self, ServiceError> {
+        match take_inherited_listener(number, BACKLOG)? {
+            InheritedListener::Unix(listener) => {
+                listener.set_nonblocking(true).map_err(ServiceError::system("use the dirty socket"))?;
+                let file = SocketFile::of(&listener).ok_or_else(|| ServiceError::System {
+                    action: "find the dirty socket",
+                    source: io::ErrorKind::NotFound.into(),
+                })?;
+                tracing::info!("Dirty arbiter listening at: unix:{} ({})", file.path().display(), std::process::id());
+                Ok(Self { listener, file, pid_file: None, is_configured: true })
+            }
+            InheritedListener::Tcp(_) => Err(ServiceError::System {
+                action: "use the dirty socket",
+                source: io::Error::other("it is a TCP port"),
+            }),
+        }
+    }
+
+    /// Where the next master finds it, if it is to: at a configured path both listen at one socket, otherwise each has its own.
+    pub(crate) fn to_hand_over(&self) -> Option<BorrowedFd<'_>> {
+        self.is_configured.then(|| self.listener.as_fd())
+    }
+
+    /// The elder master is gone, and with it what kept its pid file.
+    pub(crate) fn promote(&mut self) {
+        let Some(file) = &mut self.pid_file else { return };
+        let Some(path) = elders_path(file.path()) else { return };
+        if let Err(error) = file.rename(path) {
+            tracing::warn!("the dirty arbiter's pid file stays where it is: {}", report::chain(&error));
+        }
+    }
+
+    /// Whether another master has gone on with the socket.
+    fn is_taken_over(&self) -> bool {
+        self.is_configured
+            && self.pid_file.as_ref().is_some_and(|file| PidFile::is_kept_by_another(&younger_path(file.path())))
     }
 
     /// Where it is in the file system.
@@ -62,13 +111,18 @@ impl DirtySocket {
 }
 
 /// Makes what outlives every dirty arbiter: the socket, known to all processes to come, and the run directory.
-pub(crate) fn prepare(config: &DirtyConfig) -> Result<(DirtySocket, RunDir), ServiceError> {
-    let path = config.socket_path().map_err(ServiceError::system("name the dirty socket"))?;
-    let pid_file = predecessor::take_over(config)?;
-    let prepared = prepare_at(&path, pid_file.as_ref());
+pub(crate) fn prepare(
+    config: &DirtyConfig,
+    elder: Option<Elder>,
+) -> Result<(DirtySocket, RunDir), ServiceError> {
+    let pid_path = config.pid_file_path().map_err(ServiceError::system("name the pid file"))?;
+    let pid_path = if elder.is_some() { younger_path(&pid_path) } else { pid_path };
+    let pid_file = predecessor::take_over(config, &pid_path)?;
+    let prepared = prepare_at(config, elder, pid_file.as_ref());
     match prepared {
         Ok((mut socket, run_dir)) => {
             socket.pid_file = pid_file;
+            socket.is_configured = config.socket.is_some();
             Ok((socket, run_dir))
         }
         Err(error) => {
@@ -78,28 +132,63 @@ pub(crate) fn prepare(config: &DirtyConfig) -> Result<(DirtySocket, RunDir), Ser
     }
 }
 
-fn prepare_at(path: &Path, pid_file: Option<&PidFile>) -> Result<(DirtySocket, RunDir), ServiceError> {
+fn prepare_at(
+    config: &DirtyConfig,
+    elder: Option<Elder>,
+    pid_file: Option<&PidFile>,
+) -> Result<(DirtySocket, RunDir), ServiceError> {
+    let path = config.socket_path().map_err(ServiceError::system("name the dirty socket"))?;
     // First, since it fails if another service with our pid, from another container, shares the directory: what it has
     // in its run directory must not be taken for the remains of a crash.
-    let socket = predecessor::bind(path, pid_file)?;
+    let socket = match elder.and_then(|elder| elder.listener) {
+        Some(number) => DirtySocket::inherit(number)?,
+        None => predecessor::bind(&path, pid_file)?,
+    };
     let rest = || {
-        environment::export_socket(path).map_err(|error| ServiceError::System {
+        config.processes.give_path(socket.path()).map_err(ServiceError::system("give the dirty socket away"))?;
+        environment::export_socket(socket.path()).map_err(|error| ServiceError::System {
             action: "set variables",
             source: io::Error::other(error),
         })?;
-        predecessor::run_dir(pid_file).map_err(|error| ServiceError::System {
+        let run_dir = predecessor::run_dir(pid_file).map_err(|error| ServiceError::System {
             action: "make a run directory",
             source: io::Error::other(error),
-        })
+        })?;
+        // Workers note in it who they are.
+        config.processes.give_path(run_dir.path()).map_err(ServiceError::system("give the run directory away"))?;
+        Ok(run_dir)
     };
     match rest() {
         Ok(run_dir) => Ok((socket, run_dir)),
         Err(error) => {
-            socket.remove_file();
+            if elder.is_none() {
+                socket.remove_file();
+            }
             Err(error)
         }
     }
 }
+
+/// Notes in the run directory whose it is, by the path of the pid file.
+pub(crate) fn sign_run_dir(run_dir: &RunDir, socket: &DirtySocket) {
+    if let Some(file) = &socket.pid_file {
+        predecessor::sign(run_dir, file);
+    }
+}
+
+/// What the pid file is called while there is another master.
+fn younger_path(path: &Path) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(YOUNGER);
+    path.into()
+}
+
+/// What it is called when there is no other any more; `None` if it is called so.
+fn elders_path(path: &Path) -> Option<PathBuf> {
+    path.to_str()?.strip_suffix(YOUNGER).map(PathBuf::from)
+}
+
+const YOUNGER: &str = ".2";
 
 /// Forks a dirty arbiter from the master.
 pub(crate) fn spawn(
@@ -114,7 +203,7 @@ pub(crate) fn spawn(
     let child = spawn_child(|newborn| {
         let Some(ready) = writer.take() else { return STARTUP_FAILED };
         // SIGTERM, not SIGKILL, at the master's death: its calls may finish, and it clears up after both.
-        let mut setup = ChildSetup::new(TITLE).keep(&ready).keep(&socket.listener).hold_back(SIGNALS);
+        let mut setup = ChildSetup::new(config.processes.title(ROLE)).keep(&ready).keep(&socket.listener).hold_back(SIGNALS);
         if let Some(file) = &socket.pid_file {
             setup = setup.keep(file);
         }
@@ -154,7 +243,9 @@ fn run_child(
     let ending = DirtyArbiter::new(config, socket, run_dir, signals, Some(parent), Some(ready), turn).run();
     if ending.is_orphan {
         // The master cannot any more.
-        socket.remove_file();
+        if !socket.is_taken_over() {
+            socket.remove_file();
+        }
         let _ = std::fs::remove_dir_all(run_dir);
         socket.remove_pid_file();
     }
@@ -179,10 +270,10 @@ fn run_child(
 ///
 /// Why it could not start, or had to end. Nothing of it is left then.
 pub fn run_dirty_only(config: &DirtyConfig) -> Result<(), ServiceError> {
-    set_title(TITLE);
+    set_title(&config.processes.title(ROLE));
     let signals = Signals::block(SIGNALS).map_err(ServiceError::system("collect signals"))?;
     tracing::info!("Starting gunmetal {}", env!("CARGO_PKG_VERSION"));
-    let (socket, run_dir) = prepare(config)?;
+    let (socket, run_dir) = prepare(config, None)?;
     socket.name_this_process();
     hooks::starting(config, None, socket.path());
     let ending = DirtyArbiter::new(config, &socket, run_dir.path(), signals, None, None, Turn::First).run();

@@ -1,14 +1,15 @@
 //! When a dirty worker has had its share: of calls, which the router counts, or of memory, which is looked at here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use gunmetal_supervise::{Event, Jitter, WorkerId, WorkerState, resident_len};
+use gunmetal_supervise::{Event, Jitter, WorkerId, WorkerState};
 
 use super::{DirtyArbiter, Phase};
 use crate::DirtyConfig;
-use crate::crew::{Origin, seed};
+use crate::crew::seed;
+use crate::memory_limit::MemoryLimit;
 
 /// What the workers may have before they are recycled.
 #[derive(Debug)]
@@ -19,10 +20,7 @@ pub(super) struct Recycling {
     dice: Jitter,
     /// The calls that each worker may answer: a router that replaces another is told the same.
     shares: BTreeMap<WorkerId, u64>,
-    max_rss: Option<u64>,
-    /// Workers that were too large from the start. Their successors would be as large.
-    born_large: BTreeSet<WorkerId>,
-    next_look: Option<Instant>,
+    memory: MemoryLimit,
 }
 
 impl Recycling {
@@ -32,9 +30,7 @@ impl Recycling {
             jitter: config.max_requests_jitter,
             dice: Jitter::from_seed(seed()),
             shares: BTreeMap::new(),
-            max_rss: config.max_rss,
-            born_large: BTreeSet::new(),
-            next_look: config.max_rss.map(|_| Instant::now() + LOOK_INTERVAL),
+            memory: MemoryLimit::new("dirty_max_rss", config.max_rss),
         }
     }
 
@@ -52,61 +48,31 @@ impl Recycling {
 
     pub(super) fn forget(&mut self, worker: WorkerId) {
         self.shares.remove(&worker);
-        self.born_large.remove(&worker);
+        self.memory.forget(worker);
     }
 
     /// When [`look_at_memory`](DirtyArbiter::look_at_memory) has something to do; never, without a limit.
     pub(super) fn next_look(&self) -> Option<Instant> {
-        self.next_look
+        self.memory.next_look()
     }
 }
 
 impl DirtyArbiter<'_> {
-    /// A worker begins to serve. If it is too large already, there is no sense in replacing it.
+    /// A worker begins to serve.
     pub(super) fn measure_out(&mut self, worker: WorkerId) {
         self.recycling.draw(worker);
-        if self.workers.member(worker).is_some_and(|member| member.origin() == Origin::Adopted) {
-            // What it takes now it need not have taken from its start.
-            return;
-        }
-        let Some((len, limit)) = self.excess(worker) else { return };
-        self.recycling.born_large.insert(worker);
-        tracing::warn!(
-            %worker,
-            "a dirty worker takes {} MiB from its start, which is more than dirty_max_rss ({} MiB): it is not recycled",
-            len >> 20,
-            limit >> 20,
-        );
+        self.recycling.memory.begins(worker, &self.workers);
     }
 
     /// Has workers that have grown beyond the limit recycled, once a second.
     pub(super) fn look_at_memory(&mut self) {
-        let now = Instant::now();
-        if self.recycling.next_look.is_none_or(|next| now < next) {
-            return;
+        let serving: Vec<WorkerId> = match self.phase {
+            Phase::Running => self.workers_that_are(WorkerState::Serving).collect(),
+            Phase::DrainingRouter { .. } | Phase::StoppingWorkers { .. } | Phase::Done => Vec::new(),
+        };
+        for (worker, reason) in self.recycling.memory.look(&serving, &self.workers) {
+            self.workers.handle(Event::Recycle(worker, reason));
         }
-        if self.phase != Phase::Running {
-            self.recycling.next_look = None;
-            return;
-        }
-        self.recycling.next_look = Some(now + LOOK_INTERVAL);
-        let serving: Vec<WorkerId> = self.workers_that_are(WorkerState::Serving).collect();
-        for worker in serving {
-            if self.recycling.born_large.contains(&worker) {
-                continue;
-            }
-            if let Some((len, limit)) = self.excess(worker) {
-                let reason = format!("it takes {} MiB, dirty_max_rss is {} MiB", len >> 20, limit >> 20);
-                self.workers.handle(Event::Recycle(worker, reason));
-            }
-        }
-    }
-
-    /// The memory of a worker that takes more than the limit, and the limit.
-    fn excess(&self, worker: WorkerId) -> Option<(u64, u64)> {
-        let limit = self.recycling.max_rss?;
-        let len = resident_len(self.workers.member(worker)?.pid()).ok()?;
-        (len > limit).then_some((len, limit))
     }
 }
 
@@ -121,10 +87,10 @@ fn fraction(most: u64, fraction: f64) -> u64 {
     drawn.min(most)
 }
 
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn recycling(max_requests: u64, jitter: u64) -> Recycling {
@@ -133,9 +99,7 @@ mod tests {
             jitter,
             dice: Jitter::from_seed(7),
             shares: BTreeMap::new(),
-            max_rss: None,
-            born_large: BTreeSet::new(),
-            next_look: None,
+            memory: MemoryLimit::new("dirty_max_rss", None),
         }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use gunmetal_supervise::{ChildSetup, Signal, Signals, keep_buffers_up_to, spawn_child};
+use gunmetal_supervise::{Signal, Signals, keep_buffers_up_to, spawn_child};
 
 use super::router_link::RouterLink;
 use crate::crew::{Member, Pulse};
@@ -22,11 +22,13 @@ pub(super) fn spawn(
     let listener = listener.try_clone()?;
     let mut listener = Some(listener);
     // Both processes have a copy; the fork decides who uses which.
-    let mut pulse = silence(config).map(|_| Pulse::new()).transpose()?;
+    let mut pulse = silence(config).map(|_| Pulse::new(&config.processes)).transpose()?;
     let child = spawn_child(|newborn| {
         let (Some(link), Some(listener)) = (theirs.take(), listener.take()) else { return 1 };
         let heartbeat = pulse.take().map(|pulse| pulse.heartbeat);
-        let mut setup = ChildSetup::new("gunmetal: router")
+        let mut setup = config
+            .processes
+            .worker_setup("router")
             .keep(&link)
             .keep(&listener)
             .hold_back(UNHEARD)

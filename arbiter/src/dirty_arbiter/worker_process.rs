@@ -10,7 +10,7 @@ use std::time::Duration;
 use gunmetal_dirty::AppFactory;
 use gunmetal_dirty::worker::{Heartbeat, InitHook, ReadyWriter, StopSource, WorkerConfig, WorkerExit, run};
 use gunmetal_supervise::{
-    ChildSetup, STARTUP_FAILED, Signal, WorkerId, bind_unix, keep_large_buffers, readiness_pipe, spawn_child,
+    APP_LOAD_FAILED, STARTUP_FAILED, Signal, WorkerId, bind_unix, keep_large_buffers, readiness_pipe, spawn_child,
 };
 
 use super::worker_files::{WorkerFiles, WorkerRecord};
@@ -28,7 +28,9 @@ pub(super) fn spawn(
     service: Option<Service>,
 ) -> io::Result<Member> {
     let listener = bind_unix(&files.socket()).map_err(io::Error::other)?;
-    let spawned = spawn_on(worker, age, config, listener, files, service);
+    // The router connects to it.
+    let given = config.processes.give_path(&files.socket());
+    let spawned = given.and_then(|()| spawn_on(worker, age, config, listener, files, service));
     if spawned.is_err() {
         files.remove();
     }
@@ -45,7 +47,7 @@ fn spawn_on(
 ) -> io::Result<Member> {
     let (reader, writer) = readiness_pipe()?;
     // Both processes have a copy of these values; the fork decides who uses which.
-    let (mut writer, mut pulse, mut listener) = (Some(writer), Some(Pulse::new()?), Some(listener));
+    let (mut writer, mut pulse, mut listener) = (Some(writer), Some(Pulse::new(&config.processes)?), Some(listener));
     let arbiter_pid = std::process::id();
     let child = spawn_child(|newborn| {
         let (Some(readiness), Some(pulse), Some(listener)) = (writer.take(), pulse.take(), listener.take())
@@ -54,7 +56,9 @@ fn spawn_on(
         };
         let heartbeat = pulse.heartbeat;
         // Its arbiter's death is its own, until it has something that is worth being taken over.
-        let setup = ChildSetup::new(format!("gunmetal: dirty worker {worker}"))
+        let setup = config
+            .processes
+            .worker_setup(&format!("dirty worker {worker}"))
             .keep(&readiness)
             .keep(&heartbeat)
             .keep(&listener)
@@ -78,6 +82,10 @@ fn spawn_on(
         if let Err(reason) = hooks::in_child("dirty_post_fork", || config.hooks.dirty_post_fork(&this)) {
             let _ = readiness.failed(&reason);
             return STARTUP_FAILED;
+        }
+        if let Some(Err(reason)) = config.load.as_ref().map(|load| load()) {
+            let _ = readiness.failed(&format!("the application could not be loaded: {reason}"));
+            return APP_LOAD_FAILED;
         }
         drop(readiness);
         keep_large_buffers();

@@ -33,7 +33,11 @@ impl Listeners {
             Listener::Tcp(listener) => TcpListener::from_std(listener).map(AsyncListener::Tcp),
             Listener::Unix(listener) => UnixListener::from_std(listener).map(AsyncListener::Unix),
         });
-        Ok(Self { listeners: listeners.collect::<io::Result<_>>()?, first: 0, complaint: Complaint::default() })
+        Ok(Self {
+            listeners: listeners.collect::<io::Result<_>>()?,
+            first: 0,
+            complaint: Complaint::default(),
+        })
     }
 
     /// The next connection, once there is a place for it.

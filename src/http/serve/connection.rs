@@ -24,8 +24,13 @@ use super::traffic::{AnswerBody, Traffic};
 use crate::http::places::Place;
 
 /// Serves a connection until it has ended.
-pub(super) async fn serve<S, B>(opened: Opened, service: S, reception: Arc<Reception>, place: Place, watch: DrainWatch)
-where
+pub(super) async fn serve<S, B>(
+    opened: Opened,
+    service: S,
+    reception: Arc<Reception>,
+    place: Place,
+    watch: DrainWatch,
+) where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     S::Future: Send,

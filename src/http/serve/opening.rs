@@ -31,9 +31,9 @@ pub(super) async fn open(socket: Socket, tls: Option<Arc<rustls::ServerConfig>>)
     let mut stream = match tls {
         Some(config) => {
             let handshake = TlsAcceptor::from(config).accept(socket);
-            let stream = timeout(HANDSHAKE_TIMEOUT, handshake).await.map_err(|_| {
-                io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")
-            })??;
+            let stream = timeout(HANDSHAKE_TIMEOUT, handshake)
+                .await
+                .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long"))??;
             Stream::Tls(Box::new(stream))
         }
         None => Stream::Plain(socket),

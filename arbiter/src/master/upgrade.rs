@@ -1,0 +1,223 @@
+//! Upgrade: a new master, from what is now at the program's path, beside this one.
+//!
+//! ```text
+//! old master   USR2 ─▶ fork ─▶ exec                                   TERM: drains, ends
+//!                              │ inherits the listeners                     │
+//! new master                   Master.2, <pidfile>.2 ─▶ in service ─▶ Master, <pidfile>
+//! ```
+//!
+//! Both serve until one of the two is told to end. Whoever ends first leaves the sockets to the other.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use gunmetal_supervise::{
+    Child, ChildSetup, ExitStatus, OnExec, Pid, Poller, Readiness, ReadyReader, readiness_pipe,
+    set_on_exec, spawn_child,
+};
+
+use super::{Master, StartContext};
+use crate::http_listeners::Source;
+use crate::{handed_over as variable, hooks, report};
+
+/// A new master that has not replaced this one yet.
+pub(super) struct Upgrade {
+    child: Child,
+    /// `None` once it has spoken.
+    ready: Option<ReadyReader>,
+}
+
+impl Upgrade {
+    pub(super) fn pid(&self) -> Pid {
+        self.child.pid()
+    }
+
+    pub(super) fn watch<'fd, T>(
+        &'fd self,
+        poller: &mut Poller<'fd, T>,
+        said: impl Fn() -> T,
+        gone: impl Fn() -> T,
+    ) {
+        // Before the exit: last words are to be read before the end is told.
+        if let Some(ready) = &self.ready {
+            poller.readable(ready, said());
+        }
+        poller.readable(&self.child, gone());
+    }
+}
+
+impl Master<'_> {
+    pub(super) fn begin_upgrade(&mut self) {
+        if self.upgrade.is_some() {
+            tracing::warn!("USR2 signal ignored. Child exists.");
+            return;
+        }
+        if self.elder.is_some() {
+            tracing::warn!("USR2 signal ignored. Parent exists.");
+            return;
+        }
+        match self.start_successor() {
+            Ok(upgrade) => {
+                tracing::info!("Booting a new master with pid: {}", upgrade.pid());
+                self.upgrade = Some(upgrade);
+            }
+            Err(error) => tracing::error!("no new master, this one serves on: {}", report::chain(&error)),
+        }
+    }
+
+    fn start_successor(&self) -> io::Result<Upgrade> {
+        let (reader, writer) = readiness_pipe()?;
+        let listeners: Vec<BorrowedFd<'_>> =
+            self.current.listeners.iter().filter_map(|listener| listener.descriptor()).collect();
+        let dirty = self.dirty.as_ref().and_then(|dirty| dirty.socket.to_hand_over());
+        let environment = self.environment(&listeners, dirty, writer.as_fd().as_raw_fd());
+        let (process, program) = (self.process(), &self.current.config.hooks);
+        let child = spawn_child(|newborn| {
+            // No signal at the elder's death: it is what this process waits for.
+            let mut setup = ChildSetup::new("gunmetal: master.2").death_signal(None).keep(&writer);
+            setup = listeners.iter().chain(&dirty).fold(setup, |setup, listener| setup.keep(listener));
+            let kept = newborn.become_child(setup).map_err(io::Error::other).and_then(|_| {
+                let inherited = listeners.iter().chain(&dirty).copied().chain([writer.as_fd()]);
+                inherited.into_iter().try_for_each(|descriptor| set_on_exec(&descriptor, OnExec::Keep))
+            });
+            let outcome = kept.map_err(|error| report::chain(&error)).and_then(|()| {
+                hooks::in_child("pre_exec", || program.pre_exec(&process))
+            });
+            let reason = match outcome {
+                Ok(()) => exec(self.start, environment.clone()),
+                Err(reason) => reason,
+            };
+            // The elder logs it.
+            let _ = writer.failed(&reason);
+            CANNOT_EXECUTE
+        })
+        .map_err(io::Error::other)?;
+        Ok(Upgrade { child, ready: Some(reader) })
+    }
+
+    /// What this program was started with, and what its successor is handed.
+    fn environment(
+        &self,
+        listeners: &[BorrowedFd<'_>],
+        dirty: Option<BorrowedFd<'_>>,
+        ready: RawFd,
+    ) -> Vec<(OsString, OsString)> {
+        let mut environment: Vec<(OsString, OsString)> = self
+            .start
+            .env
+            .iter()
+            .filter(|(name, _)| !variable::VARIABLES.iter().any(|ours| name == ours))
+            .cloned()
+            .collect();
+        let mut set = |name: &str, value: String| environment.push((name.into(), value.into()));
+        set(variable::GUNICORN_PID, std::process::id().to_string());
+        set(variable::READY, ready.to_string());
+        let numbers: Vec<String> =
+            listeners.iter().map(|listener| listener.as_raw_fd().to_string()).collect();
+        match self.current.listeners.source() {
+            // They have kept the numbers that systemd gave them.
+            Source::Activated => set(variable::LISTEN_FDS, numbers.len().to_string()),
+            Source::Configured | Source::Handed if !numbers.is_empty() => {
+                set(variable::GUNICORN_FD, numbers.join(","));
+                let addresses: Vec<String> = self
+                    .current
+                    .listeners
+                    .iter()
+                    .filter(|listener| listener.descriptor().is_some())
+                    .filter_map(|listener| Some(listener.address()?.to_string()))
+                    .collect();
+                set(variable::BOUND, addresses.join(","));
+            }
+            Source::Configured | Source::Handed => {}
+        }
+        if let Some(dirty) = dirty {
+            set(variable::DIRTY, dirty.as_raw_fd().to_string());
+        }
+        environment
+    }
+
+    /// The new master is in service, or says why it never will be.
+    pub(super) fn upgrade_said(&mut self) {
+        let Some(upgrade) = &mut self.upgrade else { return };
+        let Some(ready) = &mut upgrade.ready else { return };
+        let readiness = match ready.read() {
+            Ok(None) => return,
+            Ok(Some(readiness)) => readiness,
+            Err(error) => Readiness::Failed(error.to_string()),
+        };
+        upgrade.ready = None;
+        let pid = upgrade.pid();
+        match readiness {
+            Readiness::Ready => {
+                tracing::info!("New master is in service (pid: {pid})");
+                self.systemd.main_pid(pid, "Upgraded: the new master serves beside the old one");
+            }
+            Readiness::Failed(reason) => {
+                tracing::error!("new master failed to start (pid: {pid}): {reason}");
+            }
+            // Another program, or one that has ended.
+            Readiness::Died => {}
+        }
+    }
+
+    /// The new master has ended: this one goes on alone.
+    pub(super) fn upgrade_gone(&mut self) {
+        let Some(mut upgrade) = self.upgrade.take() else { return };
+        let status = match upgrade.child.try_wait() {
+            Ok(None) => {
+                self.upgrade = Some(upgrade);
+                return;
+            }
+            Ok(Some(status)) => status,
+            Err(_) => ExitStatus::Unknown,
+        };
+        if let Some(ready) = upgrade.ready.take()
+            && let Readiness::Failed(reason) = ready.last_words()
+        {
+            tracing::error!("new master failed to start: {reason}");
+        }
+        tracing::warn!("New master (pid: {}) {status}: this one serves on", upgrade.pid());
+        self.systemd.main_pid(Pid::this(), &self.status());
+    }
+
+    /// The elder master is gone: this one is the master now.
+    pub(super) fn promote(&mut self) {
+        self.elder = None;
+        tracing::info!("Master has been promoted.");
+        if let (Some(file), Some(path)) = (&mut self.pid_file, &self.current.config.pidfile) {
+            let renamed = std::path::absolute(path).map_err(|error| error.to_string());
+            let renamed = renamed.and_then(|path| file.rename(path).map_err(|error| report::chain(&error)));
+            if let Err(reason) = renamed {
+                let path = file.path().display();
+                tracing::error!("the pid file stays at {path}: {reason}");
+            }
+        }
+        if let Some(dirty) = &mut self.dirty {
+            dirty.promote();
+        }
+        self.show_title();
+        self.systemd.promoted(&self.status());
+    }
+}
+
+/// Becomes what is now at the program's path. Returns why not.
+fn exec(start: &StartContext, environment: Vec<(OsString, OsString)>) -> String {
+    let Some((program, args)) = start.args.split_first() else { return "no program to execute".to_owned() };
+    let own_pid = std::process::id().to_string();
+    let mut command = Command::new(program);
+    command.args(args).env_clear().envs(environment).current_dir(&start.directory);
+    // Both mean the process that reads them.
+    for variable in [variable::LISTEN_PID, WATCHDOG_PID] {
+        command.env(variable, &own_pid);
+    }
+    let error = command.exec();
+    format!("cannot execute {}: {error}", program.display())
+}
+
+/// systemd's: whose life the watchdog watches.
+const WATCHDOG_PID: &str = "WATCHDOG_PID";
+/// What a shell says of a command that it cannot execute.
+const CANNOT_EXECUTE: i32 = 126;

@@ -1,0 +1,37 @@
+//! What all processes of a service have in common.
+
+use std::path::{Path, PathBuf};
+
+use gunmetal_supervise::{Account, ChildSetup};
+
+/// What all processes of a service have in common: their name, whom they run as, where their heartbeats are made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessConfig {
+    /// What `ps` shows in brackets behind the role of each process.
+    pub name: Option<String>,
+    /// Whom those run as that do the work: HTTP workers, dirty workers, routers. `None` stays whoever the master is, as master
+    /// and dirty arbiter do in any case.
+    pub account: Option<Account>,
+    /// Where heartbeat files are made; `None` is `/dev/shm`, or the temporary directory where there is none.
+    pub heartbeat_dir: Option<PathBuf>,
+}
+
+impl ProcessConfig {
+    /// How a process of this role is shown.
+    pub(crate) fn title(&self, role: &str) -> String {
+        match &self.name {
+            Some(name) => format!("gunmetal: {role} [{name}]"),
+            None => format!("gunmetal: {role}"),
+        }
+    }
+
+    /// The setup of a process of this role that does work, and runs as the account.
+    pub(crate) fn worker_setup(&self, role: &str) -> ChildSetup {
+        ChildSetup::new(self.title(role)).account(self.account.clone())
+    }
+
+    /// Gives what is at `path` to whom the workers run as.
+    pub(crate) fn give_path(&self, path: &Path) -> std::io::Result<()> {
+        self.account.as_ref().map_or(Ok(()), |account| account.give_path(path))
+    }
+}

@@ -1,0 +1,185 @@
+//! A program, from whose settings a service is made: once at the start, and again at each reload.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use gunmetal_arbiter::{
+    Account, Allocation, AppLimit, DirtyConfig, Hooks, HttpBody, MasterConfig, ProcessConfig,
+};
+use gunmetal_dirty::AppRegistry;
+use gunmetal_supervise::{remove_env, set_env};
+use nix::unistd::getgid;
+
+use crate::http::{self, HttpClosure};
+use crate::preload::Load;
+use crate::settings::{SettingsError, Sources};
+use crate::{Settings, logging};
+
+/// What a program has said of its service.
+pub(crate) struct Program {
+    pub(crate) registry: AppRegistry,
+    pub(crate) http: Option<Rc<HttpClosure>>,
+    pub(crate) hooks: Arc<dyn Hooks>,
+    pub(crate) loaders: Arc<[Load]>,
+    pub(crate) sources: Sources,
+    /// The variables that settings have set, each with what it was before.
+    pub(crate) environment: RefCell<BTreeMap<String, Option<OsString>>>,
+}
+
+impl Program {
+    /// Reads the settings, as they are now.
+    pub(crate) fn settings(&self) -> Result<Settings, SettingsError> {
+        self.sources.resolve()
+    }
+
+    /// What a reload by SIGHUP leads to; `running` are the settings that the service was started with, some of which only
+    /// another start changes.
+    pub(crate) fn reread(self: &Rc<Self>, running: &Settings) -> Result<MasterConfig, String> {
+        let settings = self.settings().map_err(|error| http::chain(&error))?;
+        for name in running.fixed_but_changed(&settings) {
+            tracing::warn!("{name} has changed, which takes effect with the next start or upgrade (USR2)");
+        }
+        self.master_config(settings).map_err(|error| http::chain(&error))
+    }
+
+    /// What the master runs with these settings.
+    pub(crate) fn master_config(self: &Rc<Self>, settings: Settings) -> Result<MasterConfig, SettingsError> {
+        let tls = settings.tls()?;
+        let dirty = self.dirty_config(&settings);
+        let settings = Arc::new(settings);
+        let is_tls = tls.is_some();
+        let (program, entered) = (Rc::clone(self), Arc::clone(&settings));
+        Ok(MasterConfig {
+            bind: settings.bind.clone(),
+            backlog: settings.backlog,
+            reuse_port: settings.reuse_port,
+            is_tls,
+            umask: settings.umask,
+            workers: settings.workers,
+            timeout: settings.timeout,
+            graceful_timeout: settings.graceful_timeout,
+            max_rss: settings.max_rss,
+            restart_limit: settings.restart_limit,
+            pidfile: settings.pidfile.clone(),
+            daemon: settings.daemon,
+            processes: process_config(&settings),
+            http: self.http_body(&settings, tls),
+            hooks: Arc::clone(&self.hooks),
+            enter: Rc::new(move || program.enter(&entered)),
+            reopen_logs: logging::reopen,
+            dirty: (dirty.workers > 0).then_some(dirty),
+        })
+    }
+
+    fn http_body(
+        &self,
+        settings: &Arc<Settings>,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> Option<HttpBody> {
+        let closure = Rc::clone(self.http.as_ref()?);
+        let (settings, hooks) = (Arc::clone(settings), Arc::clone(&self.hooks));
+        // Those of the master are inherited.
+        let loaders = if settings.preload_app { Arc::from([]) } else { Arc::clone(&self.loaders) };
+        Some(Rc::new(move |process| {
+            let context = http::Context {
+                settings: Arc::clone(&settings),
+                tls: tls.clone(),
+                hooks: Arc::clone(&hooks),
+                loaders: Arc::clone(&loaders),
+            };
+            http::run(&closure, process, context)
+        }))
+    }
+
+    /// What the dirty arbiter runs with these settings.
+    pub(crate) fn dirty_config(&self, settings: &Settings) -> DirtyConfig {
+        let limit_of = |path: &str| self.registry.get(path).and_then(|app| app.workers());
+        let apps: Vec<AppLimit> = match &settings.dirty_apps {
+            Some(specs) => specs
+                .iter()
+                .map(|spec| AppLimit {
+                    path: spec.path.clone(),
+                    limit: spec.limit.or_else(|| limit_of(&spec.path)),
+                })
+                .collect(),
+            None => self
+                .registry
+                .paths()
+                .map(|path| AppLimit { path: path.to_owned(), limit: limit_of(path) })
+                .collect(),
+        };
+        let default_workers =
+            |allocation: &Allocation| if allocation.apps().is_empty() { 0 } else { allocation.minimum() };
+        let allocation = Allocation::new(apps);
+        let loaders = Arc::clone(&self.loaders);
+        let load: Arc<dyn Fn() -> Result<(), String> + Send + Sync> =
+            Arc::new(move || crate::preload::run(&loaders));
+        DirtyConfig {
+            workers: settings.dirty_workers.unwrap_or_else(|| default_workers(&allocation)),
+            allocation,
+            registry: self.registry.clone(),
+            threads: settings.dirty_threads,
+            timeout: settings.dirty_timeout,
+            graceful_timeout: settings.dirty_graceful_timeout,
+            socket: settings.dirty_socket.clone(),
+            stash_limit: settings.dirty_stash_limit,
+            max_requests: settings.dirty_max_requests,
+            max_requests_jitter: settings.dirty_max_requests_jitter,
+            max_rss: settings.dirty_max_rss,
+            processes: process_config(settings),
+            load: (!settings.preload_app && !self.loaders.is_empty()).then_some(load),
+            hooks: Arc::clone(&self.hooks),
+            reopen_logs: logging::reopen,
+        }
+    }
+
+    /// Makes true of this process, and of those it will fork, what the settings say of it: environment and log.
+    pub(crate) fn enter(&self, settings: &Settings) {
+        self.set_environment(&settings.env);
+        let (level, format) = (settings.loglevel, settings.log_format);
+        if let Err(error) = logging::reconfigure(level, format, settings.errorlog.as_deref()) {
+            tracing::error!("the log stays where it is: {}", http::chain(&error));
+        }
+    }
+
+    /// Sets these variables in the place of those that were set before.
+    pub(crate) fn set_environment(&self, wanted: &[(String, String)]) {
+        let mut set = self.environment.borrow_mut();
+        let mut outcome = Ok(());
+        for (name, before) in std::mem::take(&mut *set) {
+            outcome = outcome.and_then(|()| match before {
+                Some(value) => set_env(&name, value),
+                None => remove_env(&name),
+            });
+        }
+        for (name, value) in wanted {
+            set.entry(name.clone()).or_insert_with(|| std::env::var_os(name));
+            outcome = outcome.and_then(|()| set_env(name, value));
+        }
+        if let Err(error) = outcome {
+            tracing::error!("the environment cannot be changed: {}", http::chain(&error));
+        }
+    }
+}
+
+/// What all processes have in common with these settings.
+fn process_config(settings: &Settings) -> ProcessConfig {
+    let gid = settings.group.as_ref().map(|group| group.gid);
+    let account = match (&settings.user, gid) {
+        (Some(user), gid) => Some(Account {
+            name: user.name.clone(),
+            uid: user.uid,
+            gid: gid.or(user.gid).unwrap_or_else(|| getgid().as_raw()),
+        }),
+        (None, Some(gid)) => Some(Account { name: None, uid: nix::unistd::geteuid().as_raw(), gid }),
+        (None, None) => None,
+    };
+    ProcessConfig {
+        name: settings.proc_name.clone(),
+        account,
+        heartbeat_dir: settings.worker_tmp_dir.clone(),
+    }
+}
