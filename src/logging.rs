@@ -14,7 +14,7 @@ use tracing_subscriber::{Registry, reload};
 
 use crate::{LogFormat, LogLevel};
 
-pub(crate) use destination::{redirect, reopen, started_with};
+pub(crate) use destination::{redirect, reopen, set_owner, started_with};
 
 use line::Line;
 

@@ -139,6 +139,7 @@ impl Program {
     /// Makes true of this process, and of those it will fork, what the settings say of it: environment and log.
     pub(crate) fn enter(&self, settings: &Settings) {
         self.set_environment(&settings.env);
+        logging::set_owner(process_config(settings).account);
         let (level, format) = (settings.loglevel, settings.log_format);
         if let Err(error) = logging::reconfigure(level, format, settings.errorlog.as_deref()) {
             tracing::error!("the log stays where it is: {}", http::chain(&error));

@@ -178,6 +178,7 @@ impl Server {
         if is_daemon && go_into_background(start)? {
             return Ok(());
         }
+        logging::set_owner(config.processes.account.clone());
         if let Some(path) = &settings.errorlog {
             logging::redirect(path).map_err(|source| {
                 Failure::Settings(SettingsError::ErrorLog { path: path.clone(), source })

@@ -43,15 +43,15 @@ impl HttpListener {
     pub(crate) fn open(address: &BindAddress, config: &MasterConfig) -> Result<Self, ServiceError> {
         let refused = |source| BindError::Refused { address: address.to_string(), source };
         let (socket, file) = match address {
-            BindAddress::Tcp { host, port } => {
-                (tcp(host, *port, config).map_err(refused)?, None)
-            }
+            BindAddress::Tcp { host, port } => (tcp(host, *port, config).map_err(refused)?, None),
             BindAddress::Unix(path) => {
                 let (listener, file) = SocketFile::bind(path).map_err(ServiceError::Bind)?;
                 let opened = set_backlog(&listener, backlog(config))
                     .and_then(|()| config.processes.give_path(path))
                     // Last: until then nobody else can connect.
-                    .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o777 & !config.umask)));
+                    .and_then(|()| {
+                        fs::set_permissions(path, fs::Permissions::from_mode(0o777 & !config.umask))
+                    });
                 if let Err(source) = opened {
                     file.remove();
                     return Err(refused(source).into());

@@ -142,9 +142,8 @@ impl HttpListeners {
 
     /// Those that `other` has not.
     pub(crate) fn without<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a HttpListener> {
-        let is_in_other = |listener: &Rc<HttpListener>| {
-            other.listeners.iter().any(|kept| Rc::ptr_eq(kept, listener))
-        };
+        let is_in_other =
+            |listener: &Rc<HttpListener>| other.listeners.iter().any(|kept| Rc::ptr_eq(kept, listener));
         self.listeners.iter().filter(move |listener| !is_in_other(listener)).map(Rc::as_ref)
     }
 

@@ -3,8 +3,8 @@
 use std::io;
 
 use gunmetal_supervise::{
-    Heartbeat, NoticeWriter, ReadyWriter, STARTUP_FAILED, Signal, WorkerId, notice_pipe,
-    readiness_pipe, spawn_child,
+    Heartbeat, NoticeWriter, ReadyWriter, STARTUP_FAILED, Signal, WorkerId, notice_pipe, readiness_pipe,
+    spawn_child,
 };
 
 use crate::crew::{Member, Pulse};

@@ -37,8 +37,8 @@ mod config;
 mod crew;
 mod dirty_arbiter;
 mod environment;
-mod hooks;
 mod handed_over;
+mod hooks;
 mod http_listener;
 mod http_listeners;
 mod http_process;
@@ -58,7 +58,8 @@ pub use config::{DirtyConfig, HttpBody, Load, MasterConfig};
 pub use dirty_arbiter::run_dirty_only;
 pub use gunmetal_supervise::{Account, ExitStatus};
 pub use hooks::{
-    DirtyArbiterStart, DirtyWorker, DirtyWorkerExit, Hooks, HttpWorkerExit, HttpWorkerProcess, MasterProcess, NoHooks,
+    DirtyArbiterStart, DirtyWorker, DirtyWorkerExit, Hooks, HttpWorkerExit, HttpWorkerProcess, MasterProcess,
+    NoHooks,
 };
 pub use http_process::HttpProcess;
 pub use listener::{BindError, Listener};

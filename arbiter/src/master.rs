@@ -78,7 +78,9 @@ enum Phase {
     /// The dirty arbiter has not been ready yet.
     Booting,
     /// The HTTP workers have been started.
-    Serving { is_up: bool },
+    Serving {
+        is_up: bool,
+    },
     /// HTTP workers end first: they may be waiting for dirty calls.
     StoppingHttp,
     StoppingDirty,

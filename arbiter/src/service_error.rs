@@ -63,7 +63,9 @@ pub enum ServiceError {
         allowed: &'static str,
     },
     /// Workers cannot run as whom they are to.
-    #[error("cannot run workers as user {uid}, group {gid}: only root may, and this is user {own_uid}, group {own_gid}")]
+    #[error(
+        "cannot run workers as user {uid}, group {gid}: only root may, and this is user {own_uid}, group {own_gid}"
+    )]
     Account {
         /// The user.
         uid: u32,

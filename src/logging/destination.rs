@@ -11,8 +11,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use gunmetal_supervise::Account;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::dup2_stderr;
+use nix::unistd::{dup2_stderr, geteuid};
 
 /// Puts the file at `path` in the place of standard error, in this process and all that it forks.
 ///
@@ -30,6 +31,12 @@ pub(crate) fn redirect(path: &Path) -> io::Result<()> {
     open(&path)?;
     *log_file = Some(path);
     Ok(())
+}
+
+/// Whom log files are given to that this process opens from here on: workers that run as another user than the master open
+/// them anew themselves.
+pub(crate) fn set_owner(owner: Option<Account>) {
+    *OWNER.lock().unwrap_or_else(PoisonError::into_inner) = owner;
 }
 
 /// Undoes [`redirect`]: lines go to the standard error that this process was started with.
@@ -79,6 +86,13 @@ fn open(path: &Path) -> io::Result<()> {
     let file = options.create(true).append(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     let flags = OFlag::from_bits_truncate(fcntl(&file, FcntlArg::F_GETFL)?);
     fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+    let owner = OWNER.lock().unwrap_or_else(PoisonError::into_inner);
+    // Workers are not asked for it, nor may they; and a device is nobody's to give away.
+    if let Some(owner) = owner.as_ref().filter(|_| geteuid().is_root())
+        && file.metadata()?.is_file()
+    {
+        owner.give(&file)?;
+    }
     Ok(dup2_stderr(&file)?)
 }
 
@@ -87,4 +101,5 @@ fn log_file() -> MutexGuard<'static, Option<PathBuf>> {
 }
 
 static LOG_FILE: Mutex<Option<PathBuf>> = Mutex::new(None);
+static OWNER: Mutex<Option<Account>> = Mutex::new(None);
 static STARTED_WITH: OnceLock<File> = OnceLock::new();

@@ -49,7 +49,11 @@ impl DirtySocket {
                     action: "find the dirty socket",
                     source: io::ErrorKind::NotFound.into(),
                 })?;
-                tracing::info!("Dirty arbiter listening at: unix:{} ({})", file.path().display(), std::process::id());
+                tracing::info!(
+                    "Dirty arbiter listening at: unix:{} ({})",
+                    file.path().display(),
+                    std::process::id()
+                );
                 Ok(Self { listener, file, pid_file: None, is_configured: true })
             }
             InheritedListener::Tcp(_) => Err(ServiceError::System {
@@ -76,7 +80,10 @@ impl DirtySocket {
     /// Whether another master has gone on with the socket.
     fn is_taken_over(&self) -> bool {
         self.is_configured
-            && self.pid_file.as_ref().is_some_and(|file| PidFile::is_kept_by_another(&younger_path(file.path())))
+            && self
+                .pid_file
+                .as_ref()
+                .is_some_and(|file| PidFile::is_kept_by_another(&younger_path(file.path())))
     }
 
     /// Where it is in the file system.
@@ -145,7 +152,10 @@ fn prepare_at(
         None => predecessor::bind(&path, pid_file)?,
     };
     let rest = || {
-        config.processes.give_path(socket.path()).map_err(ServiceError::system("give the dirty socket away"))?;
+        config
+            .processes
+            .give_path(socket.path())
+            .map_err(ServiceError::system("give the dirty socket away"))?;
         environment::export_socket(socket.path()).map_err(|error| ServiceError::System {
             action: "set variables",
             source: io::Error::other(error),
@@ -155,7 +165,10 @@ fn prepare_at(
             source: io::Error::other(error),
         })?;
         // Workers note in it who they are.
-        config.processes.give_path(run_dir.path()).map_err(ServiceError::system("give the run directory away"))?;
+        config
+            .processes
+            .give_path(run_dir.path())
+            .map_err(ServiceError::system("give the run directory away"))?;
         Ok(run_dir)
     };
     match rest() {
@@ -203,7 +216,10 @@ pub(crate) fn spawn(
     let child = spawn_child(|newborn| {
         let Some(ready) = writer.take() else { return STARTUP_FAILED };
         // SIGTERM, not SIGKILL, at the master's death: its calls may finish, and it clears up after both.
-        let mut setup = ChildSetup::new(config.processes.title(ROLE)).keep(&ready).keep(&socket.listener).hold_back(SIGNALS);
+        let mut setup = ChildSetup::new(config.processes.title(ROLE))
+            .keep(&ready)
+            .keep(&socket.listener)
+            .hold_back(SIGNALS);
         if let Some(file) = &socket.pid_file {
             setup = setup.keep(file);
         }

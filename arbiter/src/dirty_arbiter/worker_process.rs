@@ -10,7 +10,8 @@ use std::time::Duration;
 use gunmetal_dirty::AppFactory;
 use gunmetal_dirty::worker::{Heartbeat, InitHook, ReadyWriter, StopSource, WorkerConfig, WorkerExit, run};
 use gunmetal_supervise::{
-    APP_LOAD_FAILED, STARTUP_FAILED, Signal, WorkerId, bind_unix, keep_large_buffers, readiness_pipe, spawn_child,
+    APP_LOAD_FAILED, STARTUP_FAILED, Signal, WorkerId, bind_unix, keep_large_buffers, readiness_pipe,
+    spawn_child,
 };
 
 use super::worker_files::{WorkerFiles, WorkerRecord};
@@ -47,7 +48,8 @@ fn spawn_on(
 ) -> io::Result<Member> {
     let (reader, writer) = readiness_pipe()?;
     // Both processes have a copy of these values; the fork decides who uses which.
-    let (mut writer, mut pulse, mut listener) = (Some(writer), Some(Pulse::new(&config.processes)?), Some(listener));
+    let (mut writer, mut pulse, mut listener) =
+        (Some(writer), Some(Pulse::new(&config.processes)?), Some(listener));
     let arbiter_pid = std::process::id();
     let child = spawn_child(|newborn| {
         let (Some(readiness), Some(pulse), Some(listener)) = (writer.take(), pulse.take(), listener.take())

@@ -40,10 +40,8 @@ pub(crate) fn in_child(name: &str, hook: impl FnOnce()) -> Result<(), String> {
 
 /// Runs a hook without which the service does not start: a panic is why.
 pub(crate) fn may_refuse(name: &'static str, hook: impl FnOnce()) -> Result<(), ServiceError> {
-    catch_unwind(AssertUnwindSafe(hook)).map_err(|panic| ServiceError::Hook {
-        name,
-        words: panic_text(panic.as_ref()).to_owned(),
-    })?;
+    catch_unwind(AssertUnwindSafe(hook))
+        .map_err(|panic| ServiceError::Hook { name, words: panic_text(panic.as_ref()).to_owned() })?;
     SingleThread::check().map(drop).map_err(|error| ServiceError::Hook {
         name,
         words: format!("it left a thread behind: {}", report::chain(&error)),

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use gunmetal_supervise::{
-    OtherProcess, Pid, PidFile, PidFileError, ReadyWriter, Signal, Signals, adopt_orphans, remove_env, set_title,
-    take_inherited,
+    OtherProcess, Pid, PidFile, PidFileError, ReadyWriter, Signal, Signals, adopt_orphans, remove_env,
+    set_title, take_inherited,
 };
 use nix::unistd::{getegid, geteuid, getppid};
 

@@ -20,9 +20,8 @@ impl Master<'_> {
             return;
         }
         self.systemd.reloading();
-        let prepared = (self.reread)().and_then(|config| {
-            self.prepare(config).map_err(|error| report::chain(&error))
-        });
+        let prepared =
+            (self.reread)().and_then(|config| self.prepare(config).map_err(|error| report::chain(&error)));
         match prepared {
             Ok(next) => self.begin_reload(next),
             Err(reason) => {
@@ -37,7 +36,8 @@ impl Master<'_> {
         boot::check(&config)?;
         let listeners = self.current.listeners.reopen(&self.current.config, &config)?;
         if config.pidfile != self.current.config.pidfile {
-            let opened = config.pidfile.as_deref().map(|path| boot::keep_pid_file(path, self.name())).transpose();
+            let opened =
+                config.pidfile.as_deref().map(|path| boot::keep_pid_file(path, self.name())).transpose();
             match opened {
                 Ok(file) => {
                     self.pid_file.iter().for_each(PidFile::remove);

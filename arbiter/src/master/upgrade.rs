@@ -15,8 +15,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use gunmetal_supervise::{
-    Child, ChildSetup, ExitStatus, OnExec, Pid, Poller, Readiness, ReadyReader, readiness_pipe,
-    set_on_exec, spawn_child,
+    Child, ChildSetup, ExitStatus, OnExec, Pid, Poller, Readiness, ReadyReader, readiness_pipe, set_on_exec,
+    spawn_child,
 };
 
 use super::{Master, StartContext};
@@ -83,11 +83,11 @@ impl Master<'_> {
                 let inherited = listeners.iter().chain(&dirty).copied().chain([writer.as_fd()]);
                 inherited.into_iter().try_for_each(|descriptor| set_on_exec(&descriptor, OnExec::Keep))
             });
-            let outcome = kept.map_err(|error| report::chain(&error)).and_then(|()| {
-                hooks::in_child("pre_exec", || program.pre_exec(&process))
-            });
+            let outcome = kept
+                .map_err(|error| report::chain(&error))
+                .and_then(|()| hooks::in_child("pre_exec", || program.pre_exec(&process)));
             let reason = match outcome {
-                Ok(()) => exec(self.start, environment.clone()),
+                Ok(()) => exec(self.start, &environment),
                 Err(reason) => reason,
             };
             // The elder logs it.
@@ -204,19 +204,23 @@ impl Master<'_> {
 }
 
 /// Becomes what is now at the program's path. Returns why not.
-fn exec(start: &StartContext, environment: Vec<(OsString, OsString)>) -> String {
+fn exec(start: &StartContext, environment: &[(OsString, OsString)]) -> String {
     let Some((program, args)) = start.args.split_first() else { return "no program to execute".to_owned() };
     let own_pid = std::process::id().to_string();
     let mut command = Command::new(program);
-    command.args(args).env_clear().envs(environment).current_dir(&start.directory);
-    // Both mean the process that reads them.
-    for variable in [variable::LISTEN_PID, WATCHDOG_PID] {
-        command.env(variable, &own_pid);
+    command.args(args).env_clear().envs(environment.iter().cloned()).current_dir(&start.directory);
+    // What means the process that reads it means the new one.
+    for (told, who) in [(variable::LISTEN_FDS, variable::LISTEN_PID), (WATCHDOG_USEC, WATCHDOG_PID)] {
+        if environment.iter().any(|(name, _)| name == told) {
+            command.env(who, &own_pid);
+        }
     }
     let error = command.exec();
     format!("cannot execute {}: {error}", program.display())
 }
 
+/// systemd's: how often it wants to hear of the master.
+const WATCHDOG_USEC: &str = "WATCHDOG_USEC";
 /// systemd's: whose life the watchdog watches.
 const WATCHDOG_PID: &str = "WATCHDOG_PID";
 /// What a shell says of a command that it cannot execute.
