@@ -4,10 +4,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use anyhow::{Context, Result, ensure};
-use gunmetal_benches::{Child, Options, Tree};
+use gunmetal_benches::{Child, Options, Tree, python};
 
 use crate::frames::Connections;
 
@@ -46,23 +46,6 @@ pub(crate) fn start_all(dir: &Path, options: &Options) -> Result<Vec<Arbiter>> {
         arbiter.wait()?;
     }
     Ok(arbiters)
-}
-
-/// The interpreter that `scripts/test` prepares, with the pinned gunicorn in it.
-///
-/// # Errors
-///
-/// It is not there.
-pub(crate) fn python() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let python =
-        env::var_os("GUNMETAL_PYTHON").map_or_else(|| root.join("target/python/bin/python"), PathBuf::from);
-    ensure!(
-        python.exists(),
-        "{} is missing: `scripts/test vectors` makes it, with the pinned gunicorn",
-        python.display()
-    );
-    Ok(python)
 }
 
 /// Where the Python files of the tests are, the probe app among them.

@@ -5,8 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-
-use crate::arbiter;
+use gunmetal_benches::python;
 
 /// What the client is to do; the words are `stock.py`'s.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +29,7 @@ pub(crate) fn run(socket: &Path, task: Task, processes: usize, count: usize) -> 
         Task::StashPut => "stash-put",
     };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("gunicorn/stock.py");
-    let output = Command::new(arbiter::python()?)
+    let output = Command::new(python()?)
         .arg(script)
         .arg(socket)
         .args([word, &processes.to_string(), &count.to_string()])

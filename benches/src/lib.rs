@@ -6,6 +6,7 @@
 mod child;
 mod options;
 mod processes;
+mod python;
 mod samples;
 mod table;
 mod tree;
@@ -13,6 +14,7 @@ mod tree;
 pub use child::{Child, die_with_parent, say_ready};
 pub use options::Options;
 pub use processes::{CpuTime, Memory, Process};
+pub use python::python;
 pub use samples::{Samples, median};
 pub use table::{Bound, Table, Verdict, bytes, duration, rate};
 pub use tree::Tree;
