@@ -1,5 +1,5 @@
 //! A service under full load from clients that know of each request what became of it, while an operator is at work: reloads,
-//! workers more and fewer, workers that are killed. The service is the example `whoami`.
+//! workers more and fewer, workers that are killed, an upgrade to another build of the program. The service is the example `whoami`.
 //!
 //! How long each test loads: `LOAD_SECONDS`, by default 10. What it counted: `--nocapture`.
 
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crowd::under_load;
 use unrest::Restless;
-use unrest::Step::{Fewer, Kill, More, Reload};
+use unrest::Step::{Fewer, Kill, More, Reload, Upgrade};
 
 /// How long to go on.
 fn duration() -> Duration {
@@ -44,6 +44,20 @@ fn what_fails_was_in_flight_on_a_worker_that_was_killed() {
     let mut killed = Vec::new();
     let tally = under_load(restless.address, || {
         killed = restless.goes_through(&round.repeat(10), duration());
+    });
+    assert_eq!(killed.len(), 10);
+    tally.costs_only(&killed);
+    restless.stops();
+}
+
+/// The same, and in the middle of it another build of the program takes over.
+#[test]
+fn what_fails_around_an_upgrade_was_in_flight_on_a_worker_that_was_killed() {
+    let restless = Restless::start(&["--pid", "service.pid"]);
+    let half = [Reload, More, Fewer, Kill, More, Fewer].repeat(5);
+    let mut killed = Vec::new();
+    let tally = under_load(restless.address, || {
+        killed = restless.goes_through(&[&half[..], &[Upgrade], &half].concat(), duration());
     });
     assert_eq!(killed.len(), 10);
     tally.costs_only(&killed);

@@ -1,14 +1,16 @@
 //! What an operator does to a service within a minute, and what else may happen to it.
 
 use std::cell::Cell;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libc::{SIGHUP, SIGKILL, SIGTERM, SIGTTIN, SIGTTOU};
+use libc::{SIGHUP, SIGKILL, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR2};
 
 use crate::connection::{Afterwards, Connection};
 use crate::failure::Killed;
@@ -35,6 +37,8 @@ pub(crate) enum Step {
     Fewer,
     /// KILL to one of the workers.
     Kill,
+    /// USR2 once the program's file is another one, and TERM to the old master.
+    Upgrade,
 }
 
 impl Restless {
@@ -42,11 +46,13 @@ impl Restless {
         let directory = tempfile::tempdir().unwrap();
         // A copy, which can be changed.
         let program = directory.path().join("whoami");
+        let writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         fs::copy(example_binary("whoami"), &program).unwrap();
         let mut command = Command::new(&program);
         command.args(["--bind", "127.0.0.1:0", "--workers", &WORKERS.to_string()]).args(flags);
         command.env("TMPDIR", directory.path()).current_dir(directory.path()).stderr(Stdio::piped());
         let service = Service::of(command, directory);
+        drop(writing);
         let address = service.wait_for("the line with the address", || {
             let log = service.log();
             let line = log.iter().find_map(|line| line.split("Listening at: http://").nth(1))?;
@@ -69,6 +75,7 @@ impl Restless {
                 Step::More => self.signal(SIGTTIN),
                 Step::Fewer => self.signal(SIGTTOU),
                 Step::Kill => killed.push(self.kill(killed.len())),
+                Step::Upgrade => self.upgrade(),
             }
             let due = start + duration * count / u32::try_from(steps.len()).unwrap();
             thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -87,6 +94,39 @@ impl Restless {
         victim.signal(SIGKILL);
         self.service.wait_for("the end of a worker", || victim.is_reaped().then_some(()));
         Killed { pid: victim.pid, from, until: Instant::now() + SLOW_CLIENT }
+    }
+
+    /// As an operator does it who knows gunicorn, by the pid file that `--pid service.pid` has the master write.
+    fn upgrade(&self) {
+        let old = self.master.get();
+        let built = self.change_program();
+        self.signal(SIGUSR2);
+        let pid_file = self.program.with_file_name("service.pid");
+        let second_pid_file = self.program.with_file_name("service.pid.2");
+        let read = |path: &Path| fs::read_to_string(path).ok()?.trim().parse::<u32>().ok();
+        let new = self.service.wait_for("the new master's pid file", || read(&second_pid_file));
+        assert_eq!(read(&pid_file), Some(old), "the old master serves still");
+        self.service
+            .wait_for("an answer of the new program", || (self.program_len()? == built).then_some(()));
+
+        self.signal(SIGTERM);
+        let old = Process { pid: old, title: "the old master".into() };
+        self.service.wait_for("the end of the old master", || (!old.is_alive()).then_some(()));
+        self.service.wait_for("the promotion", || {
+            (read(&pid_file) == Some(new) && !second_pid_file.exists()).then_some(())
+        });
+        assert_eq!(self.program_len(), Some(built), "nobody is left who runs the old program");
+        self.master.set(new);
+    }
+
+    /// Replaces the program's file, which runs, by another build: one that is longer. Returns its length.
+    fn change_program(&self) -> u64 {
+        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let built = self.program.with_file_name("built");
+        fs::copy(&self.program, &built).unwrap();
+        OpenOptions::new().append(true).open(&built).unwrap().write_all(b"another build").unwrap();
+        fs::rename(&built, &self.program).unwrap();
+        fs::metadata(&self.program).unwrap().len()
     }
 
     /// As many workers as at first, and no other is left.
@@ -111,12 +151,30 @@ impl Restless {
 
     pub(crate) fn stops(mut self) {
         self.signal(SIGTERM);
+        // Ended long ago if there was an upgrade.
         let status = self.service.wait();
         assert_eq!(status.code(), Some(0), "{}", self.service.log().join("\n"));
+        let master = Process { pid: self.master.get(), title: "the master".into() };
+        self.service.wait_for("the end of the master", || (!master.is_alive()).then_some(()));
         assert_eq!(self.service.leftovers(), [self.program.clone()], "left behind");
     }
 }
 
+/// A master that came later is nobody's child who would end it.
+impl Drop for Restless {
+    fn drop(&mut self) {
+        let master = self.master.get();
+        if master != self.service.pid() {
+            let below = support::descendants(master);
+            support::kill(master, SIGKILL);
+            below.iter().for_each(|process| process.signal(SIGKILL));
+        }
+    }
+}
+
+/// Held by who writes a program and by who forks: a fork of another test would keep a file open for writing that is about to be
+/// executed, which the kernel refuses ("text file busy").
+static WRITING: Mutex<()> = Mutex::new(());
 /// Workers at the start and at the end.
 const WORKERS: usize = 4;
 /// How much later than the end of its worker a client may notice, on a machine that is busy.
