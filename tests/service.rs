@@ -285,6 +285,30 @@ fn ttin_and_ttou_change_the_number_of_workers_but_not_beyond_what_the_app_asks_f
 }
 
 #[test]
+fn ttin_and_ttou_during_a_reload_count_from_what_the_reload_ends_with() {
+    let small = Small::start(&["--workers", "2"]);
+    let reloads_with = |signal: i32, count: usize, reloads: usize| {
+        // The second one comes long before the new workers are ready. (SIGSTOP would make sure of that, but SIGCONT takes
+        // away a TTIN that waits.)
+        small.service.signal(SIGHUP);
+        small.service.signal(signal);
+        small.service.wait_for("the reload", || {
+            let log = small.service.log();
+            (log.iter().filter(|line| line.contains("HTTP worker: reload done")).count() == reloads)
+                .then_some(())
+        });
+        small.service.wait_for("the workers", || (small.pids("http worker").len() == count).then_some(()));
+        let log = small.service.log();
+        let resized = log.iter().rev().find(|line| line.contains("resized"));
+        assert!(resized.unwrap().contains(&format!("to={count}")), "{resized:?}");
+    };
+    reloads_with(SIGTTIN, 3, 1);
+    // A reload begins with what is configured.
+    reloads_with(SIGTTOU, 1, 2);
+    small.greets_again();
+}
+
+#[test]
 fn a_unix_socket_is_bound_and_goes_with_the_service() {
     let small = Small::start(&["--bind", "unix:http.sock"]);
     let files = small.service.leftovers();
