@@ -62,6 +62,7 @@ mod preload;
 mod program;
 mod server;
 mod settings;
+pub mod tls;
 
 pub use gunmetal_arbiter::{
     BindAddress, DirtyArbiterStart, DirtyWorker, DirtyWorkerExit, ExitStatus, Hooks, HttpWorkerExit,

@@ -1,10 +1,9 @@
-//! Accepting for servers with threads.
+//! Accepting without tokio.
 
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 use gunmetal_arbiter::Listener;
 use nix::errno::Errno;
@@ -12,52 +11,15 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::shutdown::Shutdown;
 
-/// A connection from one of the listeners.
+/// What a listener has accepted; in blocking mode.
 #[derive(Debug)]
-pub enum Connection {
-    /// From a TCP port.
-    Tcp(TcpStream),
-    /// From a unix socket.
+pub(super) enum Accepted {
+    Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
 }
 
-impl Connection {
-    /// Limits how long a read may wait; `None` is no limit.
-    ///
-    /// # Errors
-    /// The limit is zero.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.set_read_timeout(timeout),
-            Self::Unix(stream) => stream.set_read_timeout(timeout),
-        }
-    }
-}
-
-impl Read for Connection {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.read(buffer),
-            Self::Unix(stream) => stream.read(buffer),
-        }
-    }
-}
-
-impl Write for Connection {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.write(bytes),
-            Self::Unix(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Waits for a connection on any of the listeners; `None` once the shutdown is wanted.
-pub(super) fn next(listeners: &[Listener], shutdown: &Shutdown) -> io::Result<Option<Connection>> {
+/// Waits for a connection on any of the listeners, which are non-blocking; `None` once the shutdown is wanted.
+pub(super) fn next(listeners: &[Listener], shutdown: &Shutdown) -> io::Result<Option<Accepted>> {
     loop {
         let mut fds = vec![PollFd::new(shutdown.descriptor(), PollFlags::POLLIN)];
         fds.extend(listeners.iter().map(|listener| PollFd::new(listener.as_fd(), PollFlags::POLLIN)));
@@ -72,17 +34,21 @@ pub(super) fn next(listeners: &[Listener], shutdown: &Shutdown) -> io::Result<Op
             if !fd.any().unwrap_or(false) {
                 continue;
             }
-            let accepted = match listener {
-                Listener::Tcp(listener) => listener.accept().map(|(stream, _)| Connection::Tcp(stream)),
-                Listener::Unix(listener) => listener.accept().map(|(stream, _)| Connection::Unix(stream)),
-            };
-            match accepted {
-                Ok(connection) => return Ok(Some(connection)),
+            match accept_from(listener) {
+                Ok(accepted) => return Ok(Some(accepted)),
                 // Another worker was faster, or the client gave up before its turn.
                 Err(error) if is_passing(&error) => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// `accept(2)`, which waits if the listener does.
+pub(super) fn accept_from(listener: &Listener) -> io::Result<Accepted> {
+    match listener {
+        Listener::Tcp(listener) => listener.accept().map(|(stream, address)| Accepted::Tcp(stream, address)),
+        Listener::Unix(listener) => listener.accept().map(|(stream, _)| Accepted::Unix(stream)),
     }
 }
 

@@ -7,6 +7,8 @@ use std::thread::{self, Thread};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::HttpWorker;
+
 /// The connections that a worker may have open at a time: who wants to accept one takes a place before.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
@@ -34,6 +36,17 @@ impl Places {
             // Nobody closes the semaphore, which is private to this type.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// [`take`](Self::take) on a thread without a runtime; `None` once the worker is to shut down.
+    pub(super) fn take_before_shutdown(&self, worker: &HttpWorker) -> Option<Place> {
+        block_on(async {
+            tokio::select! {
+                biased;
+                () = worker.shutdown() => None,
+                place = self.take() => Some(place),
+            }
+        })
     }
 
     /// Ends when all places are free, which nobody takes any more then.

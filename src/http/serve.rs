@@ -11,20 +11,24 @@ mod traffic;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
 
 use gunmetal_arbiter::Listener;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use tokio::runtime::Handle;
 use tower_service::Service;
 
 use accept::Listeners;
 use drain::Drain;
 use reception::Reception;
+use socket::Socket;
 
 use super::HttpWorker;
-use super::places::Places;
+use super::fair::{self, Interrupter};
+use super::places::{Place, Places};
+use crate::AcceptMode;
 
 pub use reception::Peer;
 
@@ -83,23 +87,74 @@ impl HttpWorker {
         });
         let listeners =
             self.current_listeners().iter().map(Listener::try_clone).collect::<io::Result<_>>()?;
-        let mut listeners = Listeners::new(listeners)?;
-        self.ready();
-        loop {
-            let (socket, place) = tokio::select! {
-                biased;
-                () = self.shutdown() => break,
-                accepted = listeners.next(&reception.places) => accepted,
-            };
-            tokio::spawn(Arc::clone(&reception).serve(socket, place, make_service.clone()));
+        let admit = {
+            let (reception, runtime) = (Arc::clone(&reception), Handle::current());
+            move |socket, place| {
+                runtime.spawn(Arc::clone(&reception).serve(socket, place, make_service.clone()));
+            }
+        };
+        match self.settings().accept_mode {
+            AcceptMode::Shared => self.accept_shared(listeners, &reception.places, admit).await?,
+            AcceptMode::Fair => self.accept_fairly(listeners, &reception.places, admit).await?,
         }
-        drop(listeners);
         reception.drain.begin();
         reception.places.all_returned().await;
         Ok(())
     }
-}
 
-/// How long a connection without a request is kept when the worker drains, for a request that is on its way; and how long
-/// one that was closed is read from, so that its last answer is not lost.
-const LINGER: Duration = Duration::from_secs(2);
+    /// Accepts until the worker is to shut down.
+    async fn accept_shared(
+        &self,
+        listeners: Vec<Listener>,
+        places: &Places,
+        admit: impl Fn(Socket, Place),
+    ) -> io::Result<()> {
+        let mut listeners = Listeners::new(listeners)?;
+        self.ready();
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shutdown() => return Ok(()),
+                (socket, place) = listeners.next(places) => admit(socket, place),
+            }
+        }
+    }
+
+    /// The same with threads that wait for their turn.
+    async fn accept_fairly(
+        &self,
+        listeners: Vec<Listener>,
+        places: &Places,
+        admit: impl Fn(Socket, Place) + Clone + Send + 'static,
+    ) -> io::Result<()> {
+        listeners.iter().try_for_each(fair::prepare)?;
+        let mut acceptors = Vec::new();
+        for listener in listeners {
+            let (worker, places, admit) = (self.clone(), places.clone(), admit.clone());
+            let (interrupter, runtime) = (Interrupter::default(), Handle::current());
+            let accept = {
+                let interrupter = interrupter.clone();
+                move || {
+                    fair::accept_all(&listener, &places, &worker, &interrupter, |accepted, place| {
+                        let _within = runtime.enter();
+                        match Socket::from_std(accepted) {
+                            Ok(socket) => admit(socket, place),
+                            Err(error) => tracing::warn!(%error, "a connection cannot be served"),
+                        }
+                    });
+                }
+            };
+            acceptors.push((thread::Builder::new().name("accept".into()).spawn(accept)?, interrupter));
+        }
+        self.ready();
+        self.shutdown().await;
+        let stop = move || {
+            for (acceptor, interrupter) in acceptors {
+                interrupter.interrupt();
+                // Joined after it has ended, so that its id was valid until then. It has no panics of ours.
+                let _ = acceptor.join();
+            }
+        };
+        tokio::task::spawn_blocking(stop).await.map_err(io::Error::other)
+    }
+}

@@ -13,6 +13,8 @@ use gunmetal_client::Client;
 use gunmetal_client_core::ConfigError;
 use gunmetal_supervise::{Heartbeat, NoticeWriter, ReadyWriter, WorkerId};
 
+use super::Connection;
+use super::accept::{self, Accepted};
 use super::run::{Context, panic_text};
 use super::share::{self, Share};
 use super::shutdown::{Order, Shutdown};
@@ -110,9 +112,10 @@ impl HttpWorker {
     ///
     /// # Errors
     /// What `accept(2)` says about the system, such as that no descriptor is left.
-    pub fn accept(&self) -> io::Result<Option<super::Connection>> {
+    pub fn accept(&self) -> io::Result<Option<Connection>> {
         self.ready();
-        super::accept::next(&self.shared.listeners(), &self.shared.shutdown)
+        let accepted = self.next_accepted(&self.shared.listeners())?;
+        accepted.map(|accepted| Connection::new(accepted, self.shared.tls.as_ref())).transpose()
     }
 
     /// Ends when the worker is to shut down: accept no more, finish what runs, return. The future is the worker's wish
@@ -250,6 +253,11 @@ impl HttpWorker {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(hook)) {
             tracing::error!("{name} panicked: {}", panic_text(panic.as_ref()));
         }
+    }
+
+    /// Waits for a connection on one of the listeners, or `None` once the worker is to shut down.
+    pub(super) fn next_accepted(&self, listeners: &[Listener]) -> io::Result<Option<Accepted>> {
+        accept::next(listeners, &self.shared.shutdown)
     }
 
     /// Tells the master why this worker cannot start, in the place of [`ready`](Self::ready). Returns whether it was

@@ -15,12 +15,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::time::timeout;
 use tower_service::Service;
 
-use super::LINGER;
 use super::drain::DrainWatch;
 use super::opening::{Opened, Protocol};
 use super::reception::Reception;
 use super::socket::OpenStream;
 use super::traffic::{AnswerBody, Traffic};
+use crate::http::LINGER;
 use crate::http::places::Place;
 
 /// Serves a connection until it has ended.

@@ -11,12 +11,12 @@ use hyper::body::Incoming;
 use tokio::time::sleep;
 use tower_service::Service;
 
+use super::connection;
 use super::drain::{Drain, DrainWatch};
 use super::opening::open;
 use super::socket::Socket;
-use super::{LINGER, connection};
-use crate::http::HttpWorker;
 use crate::http::places::{Place, Places};
+use crate::http::{HttpWorker, LINGER};
 
 /// What all connections of a worker share.
 #[derive(Debug)]

@@ -11,8 +11,9 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 
-use super::LINGER;
 use super::traffic::Traffic;
+use crate::http::LINGER;
+use crate::http::accept::Accepted;
 use crate::http::places::Place;
 
 /// What a listener accepts.
@@ -20,6 +21,22 @@ use crate::http::places::Place;
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+impl Socket {
+    /// Takes over what a thread has accepted; within a runtime.
+    pub(super) fn from_std(accepted: Accepted) -> io::Result<Self> {
+        match accepted {
+            Accepted::Tcp(stream, _) => {
+                stream.set_nonblocking(true)?;
+                TcpStream::from_std(stream).map(Self::Tcp)
+            }
+            Accepted::Unix(stream) => {
+                stream.set_nonblocking(true)?;
+                UnixStream::from_std(stream).map(Self::Unix)
+            }
+        }
+    }
 }
 
 impl AsyncRead for Socket {
