@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use gunmetal_arbiter::Listener;
+use gunmetal_supervise::accept_interruptible;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -14,7 +15,7 @@ use super::shutdown::Shutdown;
 /// What a listener has accepted; in blocking mode.
 #[derive(Debug)]
 pub(super) enum Accepted {
-    Tcp(TcpStream, SocketAddr),
+    Tcp(TcpStream, Option<SocketAddr>),
     Unix(UnixStream),
 }
 
@@ -44,12 +45,18 @@ pub(super) fn next(listeners: &[Listener], shutdown: &Shutdown) -> io::Result<Op
     }
 }
 
-/// `accept(2)`, which waits if the listener does.
+/// `accept(2)`, which waits if the listener does, and is over with a signal.
 pub(super) fn accept_from(listener: &Listener) -> io::Result<Accepted> {
-    match listener {
-        Listener::Tcp(listener) => listener.accept().map(|(stream, address)| Accepted::Tcp(stream, address)),
-        Listener::Unix(listener) => listener.accept().map(|(stream, _)| Accepted::Unix(stream)),
-    }
+    let accepted = accept_interruptible(listener)?;
+    Ok(match listener {
+        Listener::Tcp(_) => {
+            let stream = TcpStream::from(accepted);
+            // A client that is gone has no address any more.
+            let address = stream.peer_addr().ok();
+            Accepted::Tcp(stream, address)
+        }
+        Listener::Unix(_) => Accepted::Unix(UnixStream::from(accepted)),
+    })
 }
 
 /// Whether an error of `accept(2)` is about one connection, and not about the system.

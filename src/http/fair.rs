@@ -25,6 +25,8 @@ use super::complaint::{BACK_OFF, Complaint};
 use super::places::{Place, Places};
 
 /// Has `listener` block, for all workers that share it, and lets a blocked `accept(2)` be interrupted.
+///
+/// Nothing else would end it for this worker alone: `shutdown(2)` on the socket ends it for all, `close(2)` for nobody.
 pub(super) fn prepare(listener: &Listener) -> io::Result<()> {
     match listener {
         Listener::Tcp(listener) => listener.set_nonblocking(false)?,

@@ -37,7 +37,7 @@ impl Line {
             Accepted::Tcp(stream, address) => {
                 // An answer in several pieces would wait for acknowledgements. A socket that is gone says so soon enough.
                 let _ = stream.set_nodelay(true);
-                (Socket::Tcp(stream), Some(address))
+                (Socket::Tcp(stream), address)
             }
             Accepted::Unix(stream) => (Socket::Unix(stream), None),
         };

@@ -121,6 +121,7 @@
 #![deny(unsafe_code)]
 
 mod account;
+mod accept;
 mod adopt;
 mod ancestors;
 mod child_setup;
@@ -152,6 +153,7 @@ mod unix_socket;
 mod worker_id;
 
 pub use account::Account;
+pub use accept::accept_interruptible;
 pub use adopt::AdoptError;
 pub use ancestors::Ancestors;
 pub use child_setup::{BecomeChildError, ChildSetup, Parent};
