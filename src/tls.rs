@@ -71,6 +71,9 @@ fn load_at(certfile: &Path, keyfile: Option<&Path>, now: SystemTime) -> Result<A
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = ring::Ticketer::new().map_err(TlsError::Refused)?;
+    // A ticketer takes no ticket longer than those that it has made itself. Workers are to take each other's from their first
+    // connection on, and inherit this.
+    let _ = config.ticketer.encrypt(&[0; TICKET_LEN]);
     Ok(Arc::new(config))
 }
 
@@ -119,6 +122,9 @@ fn check_dates(certificate: &CertificateDer<'_>, file: &TlsFile, now: SystemTime
     }
     Ok(())
 }
+
+/// More than a session has to remember: mostly the name that the client asked for, of 255 bytes at most.
+const TICKET_LEN: usize = 1024;
 
 #[cfg(test)]
 mod tests;
