@@ -20,11 +20,13 @@ mod umask;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gunmetal_arbiter::{AppSpec, BindAddress};
 
 use crate::log_level::LogLevel;
+use crate::tls;
 
 pub use accept_mode::AcceptMode;
 pub use account::{GroupName, UserName};
@@ -146,9 +148,10 @@ impl Settings {
         .collect()
     }
 
-    /// How HTTP listeners speak TLS; `None` if they do not.
-    pub(crate) fn tls(&self) -> Result<Option<std::sync::Arc<rustls::ServerConfig>>, SettingsError> {
-        Ok(None)
+    /// How HTTP listeners speak TLS; `None` if they do not. Reads the files.
+    pub(crate) fn tls(&self) -> Result<Option<Arc<rustls::ServerConfig>>, SettingsError> {
+        let Some(certfile) = &self.certfile else { return Ok(None) };
+        Ok(Some(tls::load(certfile, self.keyfile.as_deref())?))
     }
 
     /// The settings that stand in `layer`, over the defaults of the table, checked.

@@ -7,6 +7,7 @@ use gunmetal_dirty::RegistryError;
 
 use super::key::Key;
 use super::origin::Origin;
+use crate::tls::TlsError;
 
 /// What is wrong with the settings: which one, where it stands, what was found, what is allowed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,8 @@ pub(crate) enum SettingsError {
     AppNotRegistered { origin: Origin, path: String, hint: String, registered: String },
     #[error("{origin}: keyfile is set, and certfile is not: without a certificate there is no TLS")]
     KeyWithoutCertificate { origin: Origin },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("{origin}: dirty_apps names {path:?} twice")]
     AppTwice { origin: Origin, path: String },
     #[error("set by the program")]
