@@ -12,6 +12,7 @@
 //! A program registers its apps and says what its HTTP workers do; [`Server::run`] makes the processes.
 //!
 //! ```no_run
+//! use axum::{Router, extract::Path, http::StatusCode, routing::get};
 //! use gunmetal::dirty::prelude::*;
 //! use gunmetal::{HttpWorker, Server, args};
 //!
@@ -31,10 +32,12 @@
 //!
 //! async fn serve(worker: HttpWorker) -> anyhow::Result<()> {
 //!     let client = worker.client()?;
-//!     let args = args!["World"; greeting = "Good day"];
-//!     let text: String = client.execute("hello:Greeter", "greet", args).await?;
-//!     // … serve `worker.tcp_listener()?` with axum, hyper, … until `worker.shutdown()`
-//!     Ok(())
+//!     let greet = async move |Path(name): Path<String>| {
+//!         let args = args![name; greeting = "Good day"];
+//!         let reply = client.execute::<String>("hello:Greeter", "greet", args).await;
+//!         reply.map_err(|error| (StatusCode::BAD_GATEWAY, error.to_string()))
+//!     };
+//!     Ok(worker.serve(Router::new().route("/{name}", get(greet))).await?)
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
@@ -129,3 +132,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/stash.md")]
 struct StashPage;
+
+/// And that of the page about HTTP workers.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/http.md")]
+struct HttpPage;

@@ -56,8 +56,8 @@ impl Server {
 
     /// What each HTTP worker does, as a function that blocks: it runs on the main thread of a process of its own.
     ///
-    /// Listen to [`HttpWorker::accept`] or [`HttpWorker::shutdown_requested`] and return when the worker is to shut
-    /// down.
+    /// [`HttpWorker::serve_threads`] is a ready-made server; with another one, listen to [`HttpWorker::accept`] or
+    /// [`HttpWorker::shutdown_requested`], and return when the worker is to shut down.
     #[must_use]
     pub fn http<R: HttpOutcome>(mut self, closure: impl Fn(HttpWorker) -> R + 'static) -> Self {
         self.http = Some(http::blocking(closure));
@@ -67,7 +67,8 @@ impl Server {
     /// What each HTTP worker does, as an async function: it runs on a multi-threaded tokio runtime in a process of its
     /// own, which also beats the worker's heart.
     ///
-    /// Wait for [`HttpWorker::shutdown`] beside the serving and return.
+    /// [`HttpWorker::serve`] is a ready-made server; with another one, wait for [`HttpWorker::shutdown`] beside the serving,
+    /// and return.
     #[must_use]
     pub fn http_async<R: HttpOutcome>(mut self, closure: impl AsyncFn(HttpWorker) -> R + 'static) -> Self {
         self.http = Some(http::on_runtime(closure));

@@ -16,7 +16,9 @@ use support::http::{Client, HttpService};
 
 #[test]
 fn ten_reloads_under_keep_alive_load_fail_no_request() {
-    for (example, mode) in [("hello", "shared"), ("hello", "fair"), ("blocking", "shared"), ("blocking", "fair")] {
+    for (example, mode) in
+        [("hello", "shared"), ("hello", "fair"), ("blocking", "shared"), ("blocking", "fair")]
+    {
         let http = HttpService::start(example, &["--workers", "2", "--accept-mode", mode]);
         let (stop, answered, closed) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {

@@ -37,7 +37,9 @@ fn in_fair_mode_every_worker_has_its_share_of_the_connections() {
 
 #[test]
 fn connections_beyond_the_limit_wait_for_the_end_of_another() {
-    for (example, mode) in [("hello", "shared"), ("hello", "fair"), ("blocking", "shared"), ("blocking", "fair")] {
+    for (example, mode) in
+        [("hello", "shared"), ("hello", "fair"), ("blocking", "shared"), ("blocking", "fair")]
+    {
         let http = HttpService::start(example, &["--worker-connections", "2", "--accept-mode", mode]);
         let mut held: Vec<_> = (0..2).map(|_| http.connect()).collect();
         held.iter_mut().for_each(|client| assert_eq!(client.get("/pid").unwrap().status, 200));

@@ -11,7 +11,9 @@ use std::process::Command;
 use std::sync::Arc;
 
 use gunmetal::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use gunmetal::rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, crypto::ring};
+use gunmetal::rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, crypto::ring,
+};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use support::http::{Client, HttpService};
 use support::{PATIENCE, example_binary};
@@ -69,7 +71,10 @@ fn https_is_spoken_by_both_runners() {
         let answer = client.get(path).unwrap();
         assert_eq!(answer.status, 200, "{example}: {answer:?}");
         assert_eq!(client.stream().conn.alpn_protocol(), Some(b"http/1.1".as_slice()));
-        assert!(https.http.logged("Listening at: https://").is_some() || https.http.logged("Listening at: ").is_some());
+        assert!(
+            https.http.logged("Listening at: https://").is_some()
+                || https.http.logged("Listening at: ").is_some()
+        );
     }
 }
 
@@ -164,6 +169,7 @@ fn files_that_cannot_be_used_stop_the_start_before_anything_is_bound() {
     let key = fs::read(directory.path().join("key.pem")).unwrap();
     write_certificate(directory.path(), (2020, 2120));
     fs::write(directory.path().join("key.pem"), key).unwrap();
-    let other = "gunmetal: the private key in keyfile key.pem is not that of the certificate in certfile cert.pem";
+    let other =
+        "gunmetal: the private key in keyfile key.pem is not that of the certificate in certfile cert.pem";
     assert_eq!(end(&files), (Some(1), other.into()));
 }

@@ -45,6 +45,14 @@ pub(super) fn next(listeners: &[Listener], shutdown: &Shutdown) -> io::Result<Op
     }
 }
 
+/// Has `listener` not block, for all workers that share it: those before may have been in fair mode.
+pub(super) fn prepare(listener: &Listener) -> io::Result<()> {
+    match listener {
+        Listener::Tcp(listener) => listener.set_nonblocking(true),
+        Listener::Unix(listener) => listener.set_nonblocking(true),
+    }
+}
+
 /// `accept(2)`, which waits if the listener does, and is over with a signal.
 pub(super) fn accept_from(listener: &Listener) -> io::Result<Accepted> {
     let accepted = accept_interruptible(listener)?;

@@ -89,6 +89,8 @@ pub(super) fn accept_all(
                     admit(accepted, place);
                     break;
                 }
+                // Somebody has had it block no more: a worker of another mode, which takes our place.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(BACK_OFF),
                 Err(error) if is_passing(&error) => {}
                 Err(error) => {
                     complaint.about(&error);

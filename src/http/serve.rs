@@ -109,6 +109,7 @@ impl HttpWorker {
         places: &Places,
         admit: impl Fn(Socket, Place),
     ) -> io::Result<()> {
+        listeners.iter().try_for_each(crate::http::accept::prepare)?;
         let mut listeners = Listeners::new(listeners)?;
         self.ready();
         loop {
@@ -128,6 +129,7 @@ impl HttpWorker {
         admit: impl Fn(Socket, Place) + Clone + Send + 'static,
     ) -> io::Result<()> {
         listeners.iter().try_for_each(fair::prepare)?;
+        self.ready();
         let mut acceptors = Vec::new();
         for listener in listeners {
             let (worker, places, admit) = (self.clone(), places.clone(), admit.clone());
@@ -146,7 +148,6 @@ impl HttpWorker {
             };
             acceptors.push((thread::Builder::new().name("accept".into()).spawn(accept)?, interrupter));
         }
-        self.ready();
         self.shutdown().await;
         let stop = move || {
             for (acceptor, interrupter) in acceptors {

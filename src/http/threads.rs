@@ -9,12 +9,12 @@ use std::time::Duration;
 use gunmetal_arbiter::Listener;
 use slab::Slab;
 
-use super::accept::Accepted;
+use super::accept::{self, Accepted};
 use super::complaint::{BACK_OFF, Complaint};
 use super::fair::{self, Interrupter};
 use super::line::Line;
 use super::places::{Place, Places};
-use super::{Connection, HANDSHAKE_TIMEOUT, HttpOutcome, HttpWorker, LINGER};
+use super::{Connection, HANDSHAKE_TIMEOUT, HttpOutcome, HttpWorker};
 use crate::AcceptMode;
 
 impl HttpWorker {
@@ -36,9 +36,11 @@ impl HttpWorker {
         let listeners =
             self.current_listeners().iter().map(Listener::try_clone).collect::<io::Result<Vec<_>>>()?;
         let mode = self.settings().accept_mode;
-        if mode == AcceptMode::Fair {
-            listeners.iter().try_for_each(fair::prepare)?;
-        }
+        let prepare = match mode {
+            AcceptMode::Shared => accept::prepare,
+            AcceptMode::Fair => fair::prepare,
+        };
+        listeners.iter().try_for_each(prepare)?;
         let server = ThreadServer {
             worker: self,
             handler: &handler,
@@ -46,6 +48,10 @@ impl HttpWorker {
             open: OpenLines::default(),
             tls: self.tls().map(only_http1),
         };
+        self.ready();
+        if self.settings().timeout.is_some() {
+            self.beat();
+        }
         let beats = self.settings().timeout.map_or(Duration::MAX, |timeout| timeout / 2);
         thread::scope(|scope| {
             let (server, mut acceptors, mut interrupters) = (&server, Vec::new(), Vec::new());
@@ -66,10 +72,6 @@ impl HttpWorker {
                             .push(thread::Builder::new().name("accept".into()).spawn_scoped(scope, accept)?);
                     }
                 }
-            }
-            self.ready();
-            if self.settings().timeout.is_some() {
-                self.beat();
             }
             while !self.wait_for_shutdown(beats) {
                 self.beat();
@@ -160,16 +162,17 @@ where
         }
         // This thread and the list of open ones have it, unless the handler has kept its own.
         if Arc::strong_count(&line) == 2 {
-            line.close_politely(LINGER);
+            line.close_politely(self.worker.linger());
         }
     }
 
     /// Waits for the end of all connections, and ends those that are idle.
     fn drain(&self, beats: Duration) {
+        let linger = self.worker.linger();
         self.open.watch();
         let mut watched = Duration::ZERO;
         loop {
-            let step = beats.min(LINGER.saturating_sub(watched));
+            let step = beats.min(linger.saturating_sub(watched));
             if self.open.is_empty_within(step) {
                 return;
             }
@@ -177,7 +180,7 @@ where
                 self.worker.beat();
             }
             watched += step;
-            if watched >= LINGER {
+            if watched >= linger {
                 self.open.end_idle();
                 self.open.watch();
                 watched = Duration::ZERO;

@@ -255,6 +255,12 @@ impl HttpWorker {
         }
     }
 
+    /// How long a connection without a request is kept when the worker drains, for a request that is on its way; and how long
+    /// one that was closed is read from, so that its last answer is not lost. Both fit into the graceful timeout.
+    pub(super) fn linger(&self) -> Duration {
+        MAX_LINGER.min(self.shared.settings.graceful_timeout / 4)
+    }
+
     /// Waits for a connection on one of the listeners, or `None` once the worker is to shut down.
     pub(super) fn next_accepted(&self, listeners: &[Listener]) -> io::Result<Option<Accepted>> {
         accept::next(listeners, &self.shared.shutdown)
@@ -289,3 +295,6 @@ impl fmt::Debug for HttpWorker {
         f.debug_struct("HttpWorker").field("id", &self.shared.id).finish_non_exhaustive()
     }
 }
+
+/// More than a request is on its way.
+const MAX_LINGER: Duration = Duration::from_secs(2);

@@ -120,8 +120,8 @@
 //! Linux 5.9 or later. All `unsafe` code of the workspace is in this crate's private `sys` module.
 #![deny(unsafe_code)]
 
-mod account;
 mod accept;
+mod account;
 mod adopt;
 mod ancestors;
 mod child_setup;
@@ -152,8 +152,8 @@ mod title;
 mod unix_socket;
 mod worker_id;
 
-pub use account::Account;
 pub use accept::accept_interruptible;
+pub use account::Account;
 pub use adopt::AdoptError;
 pub use ancestors::Ancestors;
 pub use child_setup::{BecomeChildError, ChildSetup, Parent};

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
@@ -20,7 +22,6 @@ use super::opening::{Opened, Protocol};
 use super::reception::Reception;
 use super::socket::OpenStream;
 use super::traffic::{AnswerBody, Traffic};
-use crate::http::LINGER;
 use crate::http::places::Place;
 
 /// Serves a connection until it has ended.
@@ -40,7 +41,8 @@ pub(super) async fn serve<S, B>(
 {
     let Opened { stream, first, protocol } = opened;
     let traffic = Arc::new(Traffic::default());
-    let stream = TokioIo::new(OpenStream::new(stream, first, Arc::clone(&traffic), place));
+    let linger = reception.worker.linger();
+    let stream = TokioIo::new(OpenStream::new(stream, first, Arc::clone(&traffic), linger, place));
     let answer = {
         let traffic = Arc::clone(&traffic);
         service_fn(move |request: Request<Incoming>| {
@@ -62,13 +64,13 @@ pub(super) async fn serve<S, B>(
     let outcome = match protocol {
         Protocol::Http1 => {
             let connection = http1::Builder::new().serve_connection(stream, answer).with_upgrades();
-            to_its_end(connection, &traffic, watch).await
+            to_its_end(connection, &traffic, watch, linger).await
         }
         Protocol::Http2 => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
             // For WebSockets over HTTP/2, as axum's own server does.
             let connection = builder.enable_connect_protocol().serve_connection(stream, answer);
-            to_its_end(connection, &traffic, watch).await
+            to_its_end(connection, &traffic, watch, linger).await
         }
     };
     if let Err(error) = outcome {
@@ -82,11 +84,12 @@ async fn to_its_end<C: Connection>(
     connection: C,
     traffic: &Traffic,
     mut watch: DrainWatch,
+    linger: Duration,
 ) -> Result<(), hyper::Error> {
     let mut connection = pin!(connection);
     let outcome = poll_fn(|cx| match connection.as_mut().poll(cx).map(Some) {
-        std::task::Poll::Ready(outcome) => std::task::Poll::Ready(outcome),
-        std::task::Poll::Pending => watch.poll_begun(cx).map(|()| None),
+        Poll::Ready(outcome) => Poll::Ready(outcome),
+        Poll::Pending => watch.poll_begun(cx).map(|()| None),
     })
     .await;
     if let Some(outcome) = outcome {
@@ -95,7 +98,7 @@ async fn to_its_end<C: Connection>(
     connection.as_mut().announce_end();
     loop {
         traffic.watch();
-        match timeout(LINGER, connection.as_mut()).await {
+        match timeout(linger, connection.as_mut()).await {
             Ok(outcome) => return outcome,
             Err(_) if traffic.was_idle() => break,
             Err(_) => {}
@@ -103,7 +106,7 @@ async fn to_its_end<C: Connection>(
     }
     connection.as_mut().end();
     // Nothing more is to come but the client's farewell.
-    timeout(LINGER, connection).await.unwrap_or(Ok(()))
+    timeout(linger, connection).await.unwrap_or(Ok(()))
 }
 
 /// What HTTP/1 and HTTP/2 do differently when they are to end.

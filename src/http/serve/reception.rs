@@ -4,6 +4,7 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
@@ -15,8 +16,8 @@ use super::connection;
 use super::drain::{Drain, DrainWatch};
 use super::opening::open;
 use super::socket::Socket;
+use crate::http::HttpWorker;
 use crate::http::places::{Place, Places};
-use crate::http::{HttpWorker, LINGER};
 
 /// What all connections of a worker share.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Reception {
         let opened = tokio::select! {
             biased;
             opened = open(socket, self.tls.clone()) => opened,
-            () = silence_after_drain(&mut watch) => return,
+            () = silence_after_drain(&mut watch, self.worker.linger()) => return,
         };
         match opened {
             Ok(opened) => connection::serve(opened, service, self, place, watch).await,
@@ -75,7 +76,7 @@ impl Reception {
 }
 
 /// Ends a while after the drain has begun: a client that has not said a word by then will not say one soon.
-async fn silence_after_drain(watch: &mut DrainWatch) {
+async fn silence_after_drain(watch: &mut DrainWatch, linger: Duration) {
     poll_fn(|cx| watch.poll_begun(cx)).await;
-    sleep(LINGER).await;
+    sleep(linger).await;
 }

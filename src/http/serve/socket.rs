@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -12,7 +13,6 @@ use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 
 use super::traffic::Traffic;
-use crate::http::LINGER;
 use crate::http::accept::Accepted;
 use crate::http::places::Place;
 
@@ -157,12 +157,19 @@ pub(super) struct OpenStream {
     at_end: bool,
     /// Set while the client may still read what was written last.
     lingering: Option<Pin<Box<Sleep>>>,
+    linger: Duration,
     _place: Place,
 }
 
 impl OpenStream {
-    pub(super) fn new(stream: Stream, first: Bytes, traffic: Arc<Traffic>, place: Place) -> Self {
-        Self { stream, first, traffic, at_end: false, lingering: None, _place: place }
+    pub(super) fn new(
+        stream: Stream,
+        first: Bytes,
+        traffic: Arc<Traffic>,
+        linger: Duration,
+        place: Place,
+    ) -> Self {
+        Self { stream, first, traffic, at_end: false, lingering: None, linger, _place: place }
     }
 }
 
@@ -213,7 +220,7 @@ impl AsyncWrite for OpenStream {
         let me = self.get_mut();
         if me.lingering.is_none() {
             ready!(Pin::new(&mut me.stream).poll_shutdown(cx))?;
-            me.lingering = Some(Box::pin(sleep(LINGER)));
+            me.lingering = Some(Box::pin(sleep(me.linger)));
         }
         let (false, Some(deadline)) = (me.at_end, &mut me.lingering) else { return Poll::Ready(Ok(())) };
         if deadline.as_mut().poll(cx).is_ready() {

@@ -23,9 +23,8 @@ pub(crate) fn set_defer_accept(listener: BorrowedFd<'_>, secs: libc::c_int) -> i
 /// `accept4(2)`, called once, whatever comes of it.
 pub(crate) fn accept_once(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // SAFETY: without a buffer for the address the kernel writes nothing into this process.
-    let accepted = unsafe {
-        libc::accept4(listener.as_raw_fd(), ptr::null_mut(), ptr::null_mut(), libc::SOCK_CLOEXEC)
-    };
+    let accepted =
+        unsafe { libc::accept4(listener.as_raw_fd(), ptr::null_mut(), ptr::null_mut(), libc::SOCK_CLOEXEC) };
     if accepted < 0 {
         return Err(io::Error::last_os_error());
     }
