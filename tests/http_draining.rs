@@ -4,15 +4,17 @@
 
 mod support;
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::PATIENCE;
 use support::http::{Client, HttpService};
+use support::{PATIENCE, Service, example_binary};
 
 #[test]
 fn ten_reloads_under_keep_alive_load_fail_no_request() {
@@ -43,6 +45,30 @@ fn ten_reloads_under_keep_alive_load_fail_no_request() {
         let (answered, closed) = (answered.into_inner(), closed.into_inner());
         // Most clients have seen each of the reloads.
         assert!(answered > 1000 && closed >= 40, "{example}, {mode}: {answered} answered, {closed} closed");
+    }
+}
+
+#[test]
+fn the_accept_mode_may_change_with_a_reload() {
+    for example in ["hello", "blocking"] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("gunmetal.toml");
+        let write = |mode| fs::write(&file, format!("accept_mode = \"{mode}\"\nworkers = 2\n")).unwrap();
+        write("shared");
+        let mut command = Command::new(example_binary(example));
+        command.args(["--bind", "127.0.0.1:0"]).env("TMPDIR", directory.path());
+        command.current_dir(directory.path()).stderr(Stdio::piped());
+        let http = HttpService::of(Service::of(command, directory));
+        for mode in ["fair", "shared", "fair"] {
+            write(mode);
+            http.reload();
+        }
+        let below = http.service.descendants();
+        http.service.signal(libc::SIGTERM);
+        for process in below {
+            http.service.wait_for("the end", || (!process.is_alive()).then_some(()));
+        }
+        assert!(http.logged("SIGKILL").is_none(), "{:#?}", http.service.log());
     }
 }
 
