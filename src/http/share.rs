@@ -2,9 +2,8 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::Settings;
 
 /// The requests that a worker is to serve, and those that it has served.
 #[derive(Debug)]
@@ -15,10 +14,10 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// The share that the settings give to a worker; `random` decides about the jitter.
-    pub(super) fn new(settings: &Settings, random: u64) -> Self {
-        let limit = settings.max_requests.map(|max| {
-            let more = match settings.max_requests_jitter.checked_add(1) {
+    /// A share of `max` requests and up to `jitter` more, about which `random` decides.
+    pub(super) fn new(max: Option<NonZeroU64>, jitter: u64, random: u64) -> Self {
+        let limit = max.map(|max| {
+            let more = match jitter.checked_add(1) {
                 Some(choices) => random % choices,
                 None => random,
             };
@@ -40,4 +39,33 @@ pub(super) fn random() -> u64 {
     // Without it the workers' shares are alike, which is no reason to do without workers.
     let _ = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     u64::from_ne_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(max: u64, jitter: u64, random: u64) -> Share {
+        Share::new(NonZeroU64::new(max), jitter, random)
+    }
+
+    #[test]
+    fn the_limit_is_reached_once() {
+        let share = share(3, 0, 7);
+        let outcomes: Vec<_> = (0..5).map(|_| share.count()).collect();
+        assert_eq!(outcomes, [None, None, Some(3), None, None]);
+    }
+
+    #[test]
+    fn shares_spread_over_the_jitter_and_not_beyond() {
+        let limits: Vec<_> = (0..5).map(|random| share(10, 2, random).limit.unwrap()).collect();
+        assert_eq!(limits, [10, 11, 12, 10, 11]);
+        assert_eq!(share(u64::MAX, u64::MAX, u64::MAX).limit, Some(u64::MAX));
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_counted() {
+        let share = share(0, 5, 3);
+        assert_eq!((share.count(), share.served.into_inner()), (None, 0));
+    }
 }

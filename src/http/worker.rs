@@ -68,7 +68,7 @@ impl HttpWorker {
             exits: Once::new(),
             heartbeat,
             shutdown: Shutdown::new()?,
-            share: Share::new(&settings, share::random()),
+            share: Share::new(settings.max_requests, settings.max_requests_jitter, share::random()),
             settings,
             tls,
             hooks,

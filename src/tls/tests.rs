@@ -79,7 +79,7 @@ fn a_missing_file_is_named_by_its_setting_and_path() {
 #[test]
 fn a_file_that_may_not_be_read_is_named() {
     let files = Files::new();
-    fs::set_permissions(&files.keyfile, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&files.keyfile, fs::Permissions::from_mode(0o000)).unwrap();
     // The superuser may read everything.
     if fs::read(&files.keyfile).is_err() {
         assert_eq!(files.error(), "keyfile key.pem may not be read by the user that starts the service");
