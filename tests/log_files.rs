@@ -103,6 +103,8 @@ fn the_dirty_arbiter_forwards_what_it_is_told_itself() {
 #[test]
 fn a_worker_that_is_adopted_is_told_what_it_missed() {
     let flags = [
+        "--workers",
+        "0",
         "--dirty-socket",
         "dirty.sock",
         "--dirty-workers",

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of this module")]
 
 pub mod http;
+pub mod master;
 pub mod probe;
 pub mod python;
 pub mod raw;
@@ -21,6 +22,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A running service: an example binary of this package in a directory of its own.
 pub struct Service {
     child: Child,
+    /// The process that is looked at: the one that was started, or another that goes on in its place.
+    main: u32,
     directory: tempfile::TempDir,
     log: Arc<Mutex<Vec<String>>>,
 }
@@ -28,7 +31,16 @@ pub struct Service {
 impl Service {
     /// Starts `example` with `flags`; its temporary files (`TMPDIR`) and working directory are the test's own.
     pub fn start(example: &str, flags: &[&str], environment: &[(&str, &str)]) -> Service {
-        let directory = tempfile::tempdir().unwrap();
+        Service::start_in(tempfile::tempdir().unwrap(), example, flags, environment)
+    }
+
+    /// [`start`](Self::start), in a directory that the test has prepared.
+    pub fn start_in(
+        directory: tempfile::TempDir,
+        example: &str,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Service {
         let mut command = Command::new(example_binary(example));
         command.args(flags).envs(environment.iter().copied()).env("TMPDIR", directory.path());
         command.current_dir(directory.path()).stderr(Stdio::piped());
@@ -47,7 +59,7 @@ impl Service {
                 }
             });
         }
-        Service { child, directory, log }
+        Service { main: child.id(), child, directory, log }
     }
 
     /// Starts the probe as a dirty arbiter alone, and waits until its socket takes connections.
@@ -65,9 +77,14 @@ impl Service {
         self.directory.path().join("dirty.sock")
     }
 
-    /// The process that the test started.
+    /// The process that the test started, or [follows](Self::follow).
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.main
+    }
+
+    /// Looks at another process from now on: a daemon, or the next master of the same service.
+    pub fn follow(&mut self, pid: u32) {
+        self.main = pid;
     }
 
     /// What the service wrote to standard error so far.
@@ -131,6 +148,21 @@ impl Service {
         }
     }
 
+    /// Where the service keeps its files: its working directory.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Processes whose working directory is the service's, whoever has started them: what a service must not leave behind.
+    pub fn strays(&self) -> Vec<Process> {
+        let directory = fs::canonicalize(self.directory.path()).unwrap();
+        let is_here = |pid: &u32| {
+            fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|path| path == directory)
+                && state(*pid).is_some_and(|state| state != 'Z')
+        };
+        pids().filter(is_here).map(|pid| Process { pid, title: title(pid) }).collect()
+    }
+
     /// Files, sockets and directories that the service left in its directory.
     pub fn leftovers(&self) -> Vec<PathBuf> {
         fs::read_dir(self.directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect()
@@ -142,8 +174,15 @@ impl Drop for Service {
         let below = self.descendants();
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for process in below {
-            kill(process.pid, libc::SIGKILL);
+        below.iter().for_each(|process| kill(process.pid, libc::SIGKILL));
+        // Who was being forked meanwhile is seen the next time.
+        for _ in 0..100 {
+            let strays = self.strays();
+            if strays.is_empty() {
+                break;
+            }
+            strays.iter().for_each(|process| kill(process.pid, libc::SIGKILL));
+            std::thread::sleep(Duration::from_millis(10));
         }
         if std::thread::panicking() {
             eprintln!("log of the service:\n{}", self.log().join("\n"));
@@ -186,17 +225,12 @@ impl Process {
 
 /// Every live process below `root`, parents first.
 pub fn descendants(root: u32) -> Vec<Process> {
-    let mut parents = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        if let Some((state, parent)) = stat(pid)
-            && state != 'Z'
-        {
-            parents.push((pid, parent));
-        }
-    }
+    let parents: Vec<(u32, u32)> = pids()
+        .filter_map(|pid| {
+            let (state, parent) = stat(pid)?;
+            (state != 'Z').then_some((pid, parent))
+        })
+        .collect();
     let mut found = vec![root];
     let mut next = 0;
     while next < found.len() {
@@ -220,6 +254,11 @@ pub fn example_binary(name: &str) -> PathBuf {
     let binary = profile.join("examples").join(name);
     assert!(binary.exists(), "{} is missing: run `cargo build --examples` first", binary.display());
     binary
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 fn title(pid: u32) -> String {
