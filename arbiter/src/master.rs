@@ -256,12 +256,14 @@ impl Master<'_> {
         self.crews().for_each(|crew| crew.signal_all(Signal::SIGUSR1));
     }
 
-    fn resize(&mut self, to: impl Fn(u32) -> u32) {
-        let Some(http) = self.http.as_mut().filter(|_| self.current.config.http.is_some()) else { return };
-        http.handle(Event::Resize(to(http.slot_count())));
-        // It came after the HUP, so the number that the reload ends with is meant as well.
-        if let Some(next) = &mut self.next {
-            next.config.workers = to(next.config.workers);
+    fn resize(&mut self, to: impl FnOnce(u32) -> u32) {
+        if self.current.config.http.is_none() {
+            return;
+        }
+        match &mut self.http {
+            Some(http) => http.handle(Event::Resize(to(http.slot_count()))),
+            // They are started once the dirty arbiter is ready: so many then.
+            None => self.current.config.workers = to(self.current.config.workers),
         }
     }
 
