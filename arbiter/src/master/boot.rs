@@ -164,6 +164,18 @@ pub(super) fn keep_pid_file(path: &Path, name: &'static str) -> Result<PidFile, 
     }
 }
 
+/// Removes the pid file of a younger master that has ended, if that could not do so itself.
+pub(super) fn remove_younger_pid_file(path: &Path) {
+    let path = younger(path);
+    if !path.exists() {
+        return;
+    }
+    match PidFile::keep(path) {
+        Ok(file) => file.remove(),
+        Err(error) => tracing::warn!("the pid file of the new master stays: {}", report::chain(&error)),
+    }
+}
+
 /// What a file of the younger of two masters is called.
 fn younger(path: &Path) -> PathBuf {
     let mut path = path.as_os_str().to_owned();

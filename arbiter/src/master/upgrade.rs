@@ -19,7 +19,7 @@ use gunmetal_supervise::{
     spawn_child,
 };
 
-use super::{Master, StartContext};
+use super::{Master, StartContext, boot};
 use crate::http_listeners::Source;
 use crate::{handed_over as variable, hooks, report};
 
@@ -177,7 +177,10 @@ impl Master<'_> {
         if let Some(ready) = upgrade.ready.take()
             && let Readiness::Failed(reason) = ready.last_words()
         {
-            tracing::error!("new master failed to start: {reason}");
+            tracing::error!("new master failed to start (pid: {}): {reason}", upgrade.pid());
+        }
+        if let Some(path) = &self.current.config.pidfile {
+            boot::remove_younger_pid_file(path);
         }
         tracing::warn!("New master (pid: {}) {status}: this one serves on", upgrade.pid());
         self.systemd.main_pid(Pid::this(), &self.status());
