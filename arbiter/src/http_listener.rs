@@ -111,11 +111,9 @@ impl HttpListener {
         }
     }
 
-    /// Removes what the socket has in the file system.
-    pub(crate) fn remove_file(&self) {
-        if let Some(file) = &self.file {
-            file.remove();
-        }
+    /// What the socket has in the file system, if this service is to remove it.
+    pub(crate) fn file(&self) -> Option<&SocketFile> {
+        self.file.as_ref()
     }
 }
 

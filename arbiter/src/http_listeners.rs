@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::handed_over::HandedOver;
 use crate::http_listener::{FileKeeper, HttpListener};
-use crate::listener::BindError;
+use crate::listener::{BindError, SocketFile};
 use crate::{BindAddress, Listener, MasterConfig, ServiceError};
 
 /// The listeners for HTTP of one configuration. Clones share their sockets.
@@ -147,13 +147,18 @@ impl HttpListeners {
         self.listeners.iter().filter(move |listener| !is_in_other(listener)).map(Rc::as_ref)
     }
 
+    /// What the sockets have in the file system.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &SocketFile> {
+        self.iter().filter_map(HttpListener::file)
+    }
+
     pub(crate) fn remove_files(&self) {
-        self.iter().for_each(HttpListener::remove_file);
+        self.files().for_each(SocketFile::remove);
     }
 
     /// Removes what those have in the file system that `other` has not.
     pub(crate) fn remove_files_unless_in(&self, other: &Self) {
-        self.without(other).for_each(HttpListener::remove_file);
+        self.without(other).filter_map(HttpListener::file).for_each(SocketFile::remove);
     }
 }
 

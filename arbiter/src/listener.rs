@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use gunmetal_supervise::bind_unix;
+use gunmetal_supervise::{bind_unix, is_socket_deserted};
 
 /// A bound, listening, non-blocking socket.
 #[derive(Debug)]
@@ -77,6 +77,14 @@ impl SocketFile {
             let _ = fs::remove_file(&self.path);
         }
     }
+
+    /// Removes the file of a listener that this process has closed, unless another process still listens.
+    pub(crate) fn remove_if_deserted(&self) {
+        // Who cannot tell leaves it: a start replaces it if it is stale.
+        if is_socket_deserted(&self.path).unwrap_or(false) {
+            self.remove();
+        }
+    }
 }
 
 /// A socket could not be bound.
@@ -108,10 +116,12 @@ mod tests {
         // A name for the inode, so that it cannot be given to the second socket.
         fs::hard_link(&path, dir.path().join("kept")).unwrap();
         drop(first);
-        let (_second, second_file) = SocketFile::bind(&path).unwrap();
+        let (second, second_file) = SocketFile::bind(&path).unwrap();
         file.remove();
+        second_file.remove_if_deserted();
         assert!(path.exists());
-        second_file.remove();
+        drop(second);
+        second_file.remove_if_deserted();
         assert!(!path.exists());
     }
 }

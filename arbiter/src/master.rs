@@ -31,6 +31,7 @@ use gunmetal_supervise::{
 
 use crate::crew::{Crew, Watch};
 use crate::http_listeners::HttpListeners;
+use crate::listener::SocketFile;
 use crate::memory_limit::MemoryLimit;
 use crate::{MasterConfig, MasterProcess, ServiceError, hooks};
 
@@ -65,6 +66,8 @@ struct Master<'a> {
     elder: Option<OtherProcess>,
     /// The master that is to replace this one, as long as it lives.
     upgrade: Option<Upgrade>,
+    /// Of sockets that this master has closed and another one had as well: who is the last to close them removes them.
+    shared_files: Vec<SocketFile>,
     /// Who waits for the news that the service is up.
     waiting: Vec<ReadyWriter>,
     systemd: Systemd,
@@ -209,7 +212,9 @@ impl Master<'_> {
         let keeps_files = self.shares_sockets();
         for generation in [Some(&mut self.current), self.next.as_mut()].into_iter().flatten() {
             let listeners = std::mem::replace(&mut generation.listeners, HttpListeners::none());
-            if !keeps_files {
+            if keeps_files {
+                self.shared_files.extend(listeners.files().cloned());
+            } else {
                 listeners.remove_files();
             }
         }
@@ -329,6 +334,7 @@ impl Master<'_> {
         self.close_listeners();
         let process = self.process();
         let shares_sockets = self.shares_sockets();
+        self.shared_files.iter().for_each(SocketFile::remove_if_deserted);
         if let Some(dirty) = self.dirty.take() {
             dirty.clear_up(shares_sockets);
         }

@@ -185,5 +185,5 @@ pub use signals::Signals;
 pub use tcp_socket::accept_with_data;
 pub use threads::{SingleThread, ThreadsError};
 pub use title::set_title;
-pub use unix_socket::{BACKLOG, BindError, bind_unix, set_send_buffer_len};
+pub use unix_socket::{BACKLOG, BindError, bind_unix, is_socket_deserted, set_send_buffer_len};
 pub use worker_id::WorkerId;

@@ -118,13 +118,34 @@ fn remove_stale(path: &Path, address: &UnixAddr) -> Result<(), BindError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(error)),
     }
-    // A full accept queue answers a non-blocking caller with EAGAIN: that one lives.
-    let probe = stream_socket(SockFlag::SOCK_NONBLOCK).map_err(|errno| failed(errno.into()))?;
-    match connect(probe.as_raw_fd(), address) {
-        Err(Errno::ECONNREFUSED) => fs::remove_file(path).map_err(failed),
-        Err(Errno::ENOENT) => Ok(()),
-        Ok(()) | Err(Errno::EAGAIN | Errno::EINPROGRESS) => Err(BindError::InUse { path: path.to_owned() }),
+    match is_deserted(address) {
+        Ok(true) => match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+            _ => Ok(()),
+        },
+        Ok(false) => Err(BindError::InUse { path: path.to_owned() }),
         Err(errno) => Err(failed(errno.into())),
+    }
+}
+
+/// Whether nobody listens at the path of a unix socket any more: every process that had the listener has closed it.
+///
+/// Who does listen sees a connection that ends at once.
+///
+/// # Errors
+///
+/// What `connect(2)` says of another kind than that.
+pub fn is_socket_deserted(path: &Path) -> io::Result<bool> {
+    Ok(is_deserted(&UnixAddr::new(path)?)?)
+}
+
+fn is_deserted(address: &UnixAddr) -> nix::Result<bool> {
+    // A full accept queue answers a non-blocking caller with EAGAIN: that one lives.
+    let probe = stream_socket(SockFlag::SOCK_NONBLOCK)?;
+    match connect(probe.as_raw_fd(), address) {
+        Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(true),
+        Ok(()) | Err(Errno::EAGAIN | Errno::EINPROGRESS) => Ok(false),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -151,7 +172,10 @@ mod tests {
     fn a_stale_socket_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
-        drop(bind_unix(&path).unwrap());
+        let listener = bind_unix(&path).unwrap();
+        assert!(!is_socket_deserted(&path).unwrap());
+        drop(listener);
+        assert!(is_socket_deserted(&path).unwrap());
         assert!(path.exists());
         let _listener = bind_unix(&path).unwrap();
         UnixStream::connect(&path).unwrap();

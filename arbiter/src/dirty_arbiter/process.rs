@@ -95,8 +95,21 @@ impl DirtySocket {
         &self.file
     }
 
-    pub(crate) fn remove_file(&self) {
+    fn remove_file(&self) {
         self.file.remove();
+    }
+
+    /// Closes the socket, at which another master listens too if it `is_shared`, and removes its file with the last listener.
+    /// The pid file is to be removed last of all.
+    pub(crate) fn close(self, is_shared: bool) -> Option<PidFile> {
+        let Self { listener, file, pid_file, is_configured } = self;
+        drop(listener);
+        if is_shared && is_configured {
+            file.remove_if_deserted()
+        } else {
+            file.remove()
+        }
+        pid_file
     }
 
     /// Where the pid file is, if there is one.
@@ -105,7 +118,7 @@ impl DirtySocket {
     }
 
     /// Removes the pid file: last, since what is still there then is taken for the next service's.
-    pub(crate) fn remove_pid_file(&self) {
+    fn remove_pid_file(&self) {
         self.pid_file.iter().for_each(PidFile::remove);
     }
 

@@ -82,6 +82,7 @@ fn run(
         pid_file,
         elder,
         upgrade: None,
+        shared_files: Vec::new(),
         waiting: std::mem::take(waiting),
         systemd: Systemd::new(),
         phase: Phase::Booting,

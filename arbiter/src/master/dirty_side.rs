@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gunmetal_supervise::{Action, Event, PoolConfig, RestartPolicy, RunDir, Signal};
+use gunmetal_supervise::{Action, Event, PidFile, PoolConfig, RestartPolicy, RunDir, Signal};
 
 use super::{Master, Phase};
 use crate::crew::{Crew, Heartbeats, restarts};
@@ -49,11 +49,10 @@ impl DirtySide {
     pub(super) fn clear_up(self, shares_sockets: bool) {
         // None, if the last dirty arbiter ended in order.
         dirty_arbiter::end_orphans(self.run_dir.path());
-        if !(shares_sockets && self.config.socket.is_some()) {
-            self.socket.remove_file();
-        }
+        let pid_file = self.socket.close(shares_sockets);
         drop(self.run_dir);
-        self.socket.remove_pid_file();
+        // Last, since what is still there then is taken for the next service's.
+        pid_file.iter().for_each(PidFile::remove);
     }
 }
 
