@@ -1,7 +1,7 @@
 //! What a program does at the stations of its processes' lives.
 //!
 //! ```text
-//! master          on_starting, nworkers_changed, when_ready … on_reload … pre_exec … on_exit
+//! master          on_starting, when_ready, nworkers_changed … on_reload … pre_exec … on_exit
 //!                        └─ pre_fork ─ fork ─┐                        ┌─ reaped, child_exit ─┘
 //! http worker                                post_fork, post_worker_init, ready … worker_exit
 //!

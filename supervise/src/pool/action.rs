@@ -40,7 +40,7 @@ pub enum Action {
     },
     /// Every slot has been ready: the pool has booted. Sent once.
     Booted,
-    /// The pool now has this many slots.
+    /// The pool now has this many slots; what follows from that comes after this.
     Resized {
         /// How many slots there were.
         from: u32,

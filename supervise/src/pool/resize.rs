@@ -18,14 +18,15 @@ impl Pool {
         if matches!(self.phase, Phase::Stopping(_) | Phase::Stopped) {
             return;
         }
-        let target = wanted.min(self.config.maximum).max(self.config.minimum);
         let from = self.slot_count();
-        self.grow_to(target);
-        while self.slot_count() > target {
+        let to = wanted.min(self.config.maximum).max(self.config.minimum);
+        let to = if to < from { to.max(self.essential_count()) } else { to };
+        self.actions.push_back(Action::Resized { from, to, wanted });
+        self.grow_to(to);
+        while self.slot_count() > to {
             let Some(number) = self.most_expendable() else { break };
             self.remove_slot(number, now);
         }
-        self.actions.push_back(Action::Resized { from, to: self.slot_count(), wanted });
         // The last slot that others waited for may have gone.
         self.boot_if_ready(Some(now));
     }
@@ -62,6 +63,12 @@ impl Pool {
             self.retire(worker, now);
             self.reload_has(worker, now);
         }
+    }
+
+    /// How many slots there are that must be kept.
+    fn essential_count(&self) -> u32 {
+        let count = self.slots.keys().filter(|slot| self.essential.contains(slot)).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     fn slot_count(&self) -> u32 {

@@ -11,7 +11,7 @@ fn growing_spawns_in_new_slots() {
     let mut rig = Rig::booted(1);
     assert_eq!(
         rig.send(Event::Resize(3)),
-        [Action::Spawn(w(1, 1)), Action::Spawn(w(2, 1)), resized(1, 3, 3)]
+        [resized(1, 3, 3), Action::Spawn(w(1, 1)), Action::Spawn(w(2, 1))]
     );
 }
 
@@ -28,7 +28,7 @@ fn shrinking_drains_the_highest_slots() {
     let mut rig = Rig::booted(3);
     assert_eq!(
         rig.send(Event::Resize(1)),
-        [Action::Drain(w(2, 1)), Action::Drain(w(1, 1)), resized(3, 1, 1)]
+        [resized(3, 1, 1), Action::Drain(w(2, 1)), Action::Drain(w(1, 1))]
     );
     assert_eq!(rig.send(Event::Drained(w(2, 1))), [term(w(2, 1))]);
     assert_eq!(rig.send(exited(w(2, 1))), [gone(w(2, 1), Departure::Retired)]);
@@ -37,21 +37,21 @@ fn shrinking_drains_the_highest_slots() {
 #[test]
 fn the_minimum_stands() {
     let mut rig = Rig::booted(2);
-    assert_eq!(rig.send(Event::Resize(0)), [Action::Drain(w(1, 1)), resized(2, 1, 0)]);
+    assert_eq!(rig.send(Event::Resize(0)), [resized(2, 1, 0), Action::Drain(w(1, 1))]);
     assert_eq!(rig.send(Event::Resize(0)), [resized(1, 1, 0)]);
 }
 
 #[test]
 fn the_maximum_stands() {
     let mut rig = Rig::booted(1);
-    assert_eq!(rig.send(Event::Resize(u32::MAX)).last(), Some(&resized(1, 8, u32::MAX)));
+    assert_eq!(rig.send(Event::Resize(u32::MAX)).first(), Some(&resized(1, 8, u32::MAX)));
 }
 
 #[test]
 fn an_essential_slot_stays_and_a_lower_one_goes() {
     let mut rig = Rig::booted(3);
     rig.pool.set_essential([2]);
-    assert_eq!(rig.send(Event::Resize(2)), [Action::Drain(w(1, 1)), resized(3, 2, 2)]);
+    assert_eq!(rig.send(Event::Resize(2)), [resized(3, 2, 2), Action::Drain(w(1, 1))]);
     assert_eq!(rig.pool.slots().collect::<Vec<_>>(), [0, 2]);
 }
 
@@ -59,14 +59,14 @@ fn an_essential_slot_stays_and_a_lower_one_goes() {
 fn essential_slots_can_keep_the_pool_larger_than_wanted() {
     let mut rig = Rig::booted(3);
     rig.pool.set_essential([0, 2]);
-    assert_eq!(rig.send(Event::Resize(1)), [Action::Drain(w(1, 1)), resized(3, 2, 1)]);
+    assert_eq!(rig.send(Event::Resize(1)), [resized(3, 2, 1), Action::Drain(w(1, 1))]);
 }
 
 #[test]
 fn a_slot_that_comes_back_counts_its_generations_on() {
     let mut rig = Rig::booted(2);
     rig.send(Event::Resize(1));
-    assert_eq!(rig.send(Event::Resize(2))[0], Action::Spawn(w(1, 2)));
+    assert_eq!(rig.send(Event::Resize(2))[1], Action::Spawn(w(1, 2)));
     // The first one still drains, and its end harms nobody.
     assert_eq!(rig.send(exited(w(1, 1))), [gone(w(1, 1), Departure::Retired)]);
     assert_eq!(rig.send(Event::Ready(w(1, 2))), [Action::Serve(w(1, 2))]);
@@ -76,7 +76,7 @@ fn a_slot_that_comes_back_counts_its_generations_on() {
 fn a_worker_that_still_starts_is_not_waited_for() {
     let mut rig = Rig::booted(1);
     rig.send(Event::Resize(2));
-    assert_eq!(rig.send(Event::Resize(1)), [term(w(1, 1)), resized(2, 1, 1)]);
+    assert_eq!(rig.send(Event::Resize(1)), [resized(2, 1, 1), term(w(1, 1))]);
     assert_eq!(rig.after(2), [kill(w(1, 1))]);
 }
 
@@ -93,7 +93,7 @@ fn a_slot_that_backs_off_goes_without_a_word() {
 fn a_slot_in_which_nobody_serves_goes_before_one_that_does() {
     let mut rig = Rig::booted(3);
     rig.send(Event::Exited(w(1, 1), crashed()));
-    assert_eq!(rig.send(Event::Resize(2)), [term(w(1, 2)), resized(3, 2, 2)]);
+    assert_eq!(rig.send(Event::Resize(2)), [resized(3, 2, 2), term(w(1, 2))]);
     assert_eq!(rig.pool.slots().collect::<Vec<_>>(), [0, 2]);
 }
 
@@ -102,7 +102,7 @@ fn removing_the_slot_that_a_boot_waits_for_ends_the_boot() {
     let mut rig = Rig::new(2);
     rig.perform();
     rig.send(Event::Ready(w(0, 1)));
-    assert_eq!(rig.send(Event::Resize(1)), [term(w(1, 1)), resized(2, 1, 1), Action::Booted]);
+    assert_eq!(rig.send(Event::Resize(1)), [resized(2, 1, 1), term(w(1, 1)), Action::Booted]);
 }
 
 #[test]
@@ -113,12 +113,12 @@ fn removing_the_slot_that_a_reload_waits_for_ends_the_reload() {
     assert_eq!(
         rig.send(Event::Resize(1)),
         [
+            resized(2, 1, 1),
             Action::Drain(w(1, 1)),
             term(w(1, 2)),
             Action::Serve(w(0, 2)),
             Action::Drain(w(0, 1)),
             Action::ReloadDone,
-            resized(2, 1, 1),
         ]
     );
 }
