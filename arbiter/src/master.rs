@@ -261,9 +261,13 @@ impl Master<'_> {
         self.crews().for_each(|crew| crew.signal_all(Signal::SIGUSR1));
     }
 
-    fn resize(&mut self, to: impl FnOnce(u32) -> u32) {
+    fn resize(&mut self, to: impl Fn(u32) -> u32) {
         if self.current.config.http.is_none() {
             return;
+        }
+        // A reload that is under way ends with the number of its configuration.
+        if let Some(next) = &mut self.next {
+            next.config.workers = to(next.config.workers);
         }
         match &mut self.http {
             Some(http) => http.handle(Event::Resize(to(http.slot_count()))),
