@@ -106,7 +106,7 @@ pub struct Settings {
     pub user: Option<UserName>,
     /// The group that workers run as; `None` is the user's, or the group of the master.
     pub group: Option<GroupName>,
-    /// The file mode creation mask of the whole service, which decides who may connect to its unix sockets.
+    /// The bits that are taken from the mode of unix sockets, which is 0777: who may connect to them.
     pub umask: u32,
     /// The working directory of the service, absolute; paths in other settings are relative to it. `None` is where it
     /// was started.

@@ -24,7 +24,7 @@ table! {
         name: "bind", flag: "bind", short: Some('b'), form: Form::List,
         allowed: || format!("{BIND_ADDRESS_FORMS}, or a list of these"),
         default: Default::Value("127.0.0.1:8000"),
-        help: "Where to listen for HTTP: host:port, [ipv6]:port or unix:/path",
+        help: "Where to listen for HTTP: host:port, [ipv6]:port, unix:/path or fd://N",
     }
     Backlog {
         name: "backlog", flag: "backlog",
