@@ -82,8 +82,9 @@ impl HttpWorker {
         Ok(Self { shared })
     }
 
-    /// The listeners, one for each `bind`, in that order: non-blocking, as tokio wants them. None any more once the
-    /// worker is to shut down. Makes the worker ready.
+    /// The listeners, one for each `bind`, in that order. They are non-blocking, as tokio wants them, unless `accept_mode` is
+    /// fair and one of the runners of this crate has begun to serve. None any more once the worker is to shut down. Makes the
+    /// worker ready.
     ///
     /// # Errors
     /// The system has no descriptor left.
