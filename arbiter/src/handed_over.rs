@@ -72,6 +72,8 @@ pub(crate) const LISTEN_FDS: &str = "LISTEN_FDS";
 pub(crate) const LISTEN_PID: &str = "LISTEN_PID";
 /// systemd's: what they are called.
 pub(crate) const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
+/// systemd's: whom they are for, by a number that is never used twice.
+pub(crate) const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
 /// Ours: what the listeners of `GUNICORN_FD` were bound to, in the same order.
 pub(crate) const BOUND: &str = "GUNMETAL_BOUND";
 /// Ours: where a new master says that it is ready.
@@ -79,8 +81,8 @@ pub(crate) const READY: &str = "GUNMETAL_READY_FD";
 /// Ours: the listener of the dirty arbiter, where its path is configured.
 pub(crate) const DIRTY: &str = "GUNMETAL_DIRTY_FD";
 /// All of them, for nobody below this process.
-pub(crate) const VARIABLES: [&str; 8] =
-    [GUNICORN_FD, GUNICORN_PID, LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, BOUND, READY, DIRTY];
+pub(crate) const VARIABLES: [&str; 9] =
+    [GUNICORN_FD, GUNICORN_PID, LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, LISTEN_PIDFDID, BOUND, READY, DIRTY];
 
 #[cfg(test)]
 mod tests {

@@ -70,7 +70,7 @@ struct Master<'a> {
     shared_files: Vec<SocketFile>,
     /// Who waits for the news that the service is up.
     waiting: Vec<ReadyWriter>,
-    systemd: Systemd,
+    systemd: &'a mut Systemd,
     phase: Phase,
     /// Why the service ends, if it does not do so because it was told to.
     failure: Option<ServiceError>,
@@ -121,7 +121,7 @@ impl Master<'_> {
             }
             self.crews().for_each(Crew::tick);
             self.look_at_memory();
-            self.systemd.beat();
+            self.systemd.tick();
             self.reap_strangers();
         }
     }
@@ -129,7 +129,7 @@ impl Master<'_> {
     fn wait(&self) -> io::Result<Vec<Token>> {
         let mut poller = Poller::new();
         poller.readable(&self.signals, Token::Signal);
-        let mut deadlines: Vec<Option<Instant>> = vec![self.memory.next_look(), self.systemd.next_beat()];
+        let mut deadlines: Vec<Option<Instant>> = vec![self.memory.next_look(), self.systemd.next_deadline()];
         if let Some(http) = &self.http {
             http.watch(&mut poller, Token::Http);
             deadlines.push(http.next_deadline());
@@ -185,7 +185,7 @@ impl Master<'_> {
 
     fn stop(&mut self, mode: StopMode) {
         if matches!(self.phase, Phase::Booting | Phase::Serving { .. }) {
-            self.systemd.stopping();
+            self.tell_of_the_stop();
         }
         self.close_listeners();
         match mode {
@@ -247,11 +247,34 @@ impl Master<'_> {
                 tracing::debug!(%error, "nobody waits for the start any more");
             }
         }
-        if self.elder.is_none() {
-            self.systemd.ready(&self.status());
+        match self.elder {
+            // It names this one as the main process.
+            Some(_) => self.systemd.take_over(),
+            None => self.systemd.in_service(&self.status()),
         }
         if std::mem::take(&mut self.reload_again) {
             self.reload();
+        }
+    }
+
+    /// The end of one of two masters is not the end of the service.
+    fn tell_of_the_stop(&mut self) {
+        match self.elder {
+            Some(_) => self.systemd.status("The new master stops: the old one serves on"),
+            None => self.systemd.stopping(),
+        }
+    }
+
+    /// The other one of two masters is gone: the service is this one's.
+    fn speak_for_the_service(&mut self) {
+        match self.phase {
+            // What follows is told as at any start.
+            Phase::Booting | Phase::Serving { is_up: false } => self.systemd.take_over(),
+            Phase::Serving { is_up: true } => self.systemd.in_service(&self.status()),
+            Phase::StoppingHttp | Phase::StoppingDirty | Phase::Done => {
+                self.systemd.take_over();
+                self.systemd.stopping();
+            }
         }
     }
 
@@ -323,7 +346,9 @@ impl Master<'_> {
     fn status(&self) -> String {
         let (count, addresses) = (self.http.as_ref().map_or(0, Crew::slot_count), self.process().addresses);
         match count {
-            0 => "Serving dirty calls".to_owned(),
+            0 if self.current.config.http.is_none() => "Serving dirty calls".to_owned(),
+            0 => "No HTTP workers".to_owned(),
+            1 => format!("1 worker serves at {}", addresses.join(", ")),
             _ => format!("{count} workers serve at {}", addresses.join(", ")),
         }
     }
@@ -345,6 +370,10 @@ impl Master<'_> {
         self.pid_file.iter().for_each(PidFile::remove);
         let hooks = &self.current.config.hooks;
         hooks::in_parent("on_exit", || hooks.on_exit(&process));
+        if let Some(elder) = &self.elder {
+            // Only the main process is believed: it has to say itself that it is so no more.
+            self.systemd.hand_over(elder.pid(), "The new master has ended: the old one serves on");
+        }
         self.failure
     }
 }

@@ -10,7 +10,7 @@ use nix::unistd::{getegid, geteuid, getppid};
 
 use super::dirty_side::DirtySide;
 use super::generation::Generation;
-use super::systemd::Systemd;
+use super::systemd::{self, Systemd};
 use super::{Master, Phase, Reread, StartContext};
 use crate::dirty_arbiter::Elder;
 use crate::handed_over::{HandedOver, VARIABLES};
@@ -32,8 +32,10 @@ pub fn run_master(
     reread: &dyn Fn() -> Result<MasterConfig, String>,
 ) -> Result<(), ServiceError> {
     let mut waiting: Vec<ReadyWriter> = start.launcher.borrow_mut().take().into_iter().collect();
-    let result = run(start, config, reread, &mut waiting);
+    let mut systemd = Systemd::new(&start.env, start.is_upgrade());
+    let result = run(start, config, reread, &mut waiting, &mut systemd);
     if let Err(error) = &result {
+        systemd.status(&report::chain(error));
         let words = format!("{} {}", error.exit_code(), report::chain(error));
         for waiting in waiting {
             // Who does not wait any more need not know.
@@ -48,6 +50,7 @@ fn run(
     config: MasterConfig,
     reread: Reread<'_>,
     waiting: &mut Vec<ReadyWriter>,
+    systemd: &mut Systemd,
 ) -> Result<(), ServiceError> {
     check(&config)?;
     let handed = read_handed_over()?;
@@ -55,6 +58,9 @@ fn run(
         waiting.push(take_inherited(number)?.into());
     }
     let elder = elder(&handed)?;
+    if elder.is_none() {
+        systemd.take_over();
+    }
     let name = if elder.is_some() { YOUNGER } else { ONLY };
     set_title(&title(&config, name));
     tracing::info!("Starting gunmetal {}", env!("CARGO_PKG_VERSION"));
@@ -84,7 +90,7 @@ fn run(
         upgrade: None,
         shared_files: Vec::new(),
         waiting: std::mem::take(waiting),
-        systemd: Systemd::new(),
+        systemd,
         phase: Phase::Booting,
         failure: None,
     };
@@ -187,7 +193,7 @@ fn younger(path: &Path) -> PathBuf {
 /// Reads what this process was started with, and takes it out of the environment: it is nobody else's.
 fn read_handed_over() -> Result<HandedOver, ServiceError> {
     let handed = HandedOver::read(&|name| std::env::var(name).ok(), std::process::id());
-    for variable in VARIABLES {
+    for variable in VARIABLES.into_iter().chain(systemd::VARIABLES) {
         remove_env(variable).map_err(|error| ServiceError::System {
             action: "remove variables",
             source: std::io::Error::other(error),

@@ -29,6 +29,9 @@ impl Master<'_> {
                 report::action("HTTP worker", &action);
                 if from != to {
                     self.tell_count(Some(from), to);
+                    if self.phase == (Phase::Serving { is_up: true }) {
+                        self.systemd.status(&self.status());
+                    }
                 }
             }
             Action::Booted => self.service_is_up(),

@@ -26,7 +26,7 @@ impl Master<'_> {
             Ok(next) => self.begin_reload(next),
             Err(reason) => {
                 tracing::error!("Reload refused, nothing has changed: {reason}");
-                self.systemd.ready(&format!("Reload refused: {reason}"));
+                self.systemd.reloaded(&format!("Reload refused: {reason}"));
             }
         }
     }
@@ -105,7 +105,7 @@ impl Master<'_> {
     }
 
     fn reload_ended(&mut self, status: &str) {
-        self.systemd.ready(status);
+        self.systemd.reloaded(status);
         if std::mem::take(&mut self.reload_again) {
             self.reload();
         }

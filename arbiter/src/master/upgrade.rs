@@ -19,6 +19,7 @@ use gunmetal_supervise::{
     spawn_child,
 };
 
+use super::systemd::{WATCHDOG_PID, WATCHDOG_USEC};
 use super::{Master, StartContext, boot};
 use crate::http_listeners::Source;
 use crate::{handed_over as variable, hooks, report};
@@ -61,10 +62,16 @@ impl Master<'_> {
         }
         match self.start_successor() {
             Ok(upgrade) => {
-                tracing::info!("Booting a new master with pid: {}", upgrade.pid());
+                let pid = upgrade.pid();
+                tracing::info!("Booting a new master with pid: {pid}");
+                self.systemd.status(&format!("Upgrading: a new master starts (pid {pid})"));
                 self.upgrade = Some(upgrade);
             }
-            Err(error) => tracing::error!("no new master, this one serves on: {}", report::chain(&error)),
+            Err(error) => {
+                let reason = report::chain(&error);
+                tracing::error!("no new master, this one serves on: {reason}");
+                self.systemd.status(&format!("Upgrade failed: {reason}"));
+            }
         }
     }
 
@@ -110,6 +117,10 @@ impl Master<'_> {
             .env
             .iter()
             .filter(|(name, _)| !variable::VARIABLES.iter().any(|ours| name == ours))
+            // A watchdog that does not mean this process does not mean its successor.
+            .filter(|(name, _)| {
+                name != WATCHDOG_PID && (name != WATCHDOG_USEC || self.systemd.has_watchdog())
+            })
             .cloned()
             .collect();
         let mut set = |name: &str, value: String| environment.push((name.into(), value.into()));
@@ -118,8 +129,11 @@ impl Master<'_> {
         let numbers: Vec<String> =
             listeners.iter().map(|listener| listener.as_raw_fd().to_string()).collect();
         match self.current.listeners.source() {
-            // They have kept the numbers that systemd gave them.
-            Source::Activated => set(variable::LISTEN_FDS, numbers.len().to_string()),
+            // They have kept the numbers that systemd gave them. Others are named by `bind`.
+            Source::Activated => {
+                let count = self.current.listeners.iter().filter(|one| one.address().is_none()).count();
+                set(variable::LISTEN_FDS, count.to_string());
+            }
             Source::Configured | Source::Handed if !numbers.is_empty() => {
                 set(variable::GUNICORN_FD, numbers.join(","));
                 let addresses: Vec<String> = self
@@ -153,10 +167,11 @@ impl Master<'_> {
         match readiness {
             Readiness::Ready => {
                 tracing::info!("New master is in service (pid: {pid})");
-                self.systemd.main_pid(pid, "Upgraded: the new master serves beside the old one");
+                self.systemd.hand_over(pid, "Upgraded: the new master serves beside the old one");
             }
             Readiness::Failed(reason) => {
                 tracing::error!("new master failed to start (pid: {pid}): {reason}");
+                self.systemd.status(&format!("Upgrade failed: {reason}"));
             }
             // Another program, or one that has ended.
             Readiness::Died => {}
@@ -174,16 +189,24 @@ impl Master<'_> {
             Ok(Some(status)) => status,
             Err(_) => ExitStatus::Unknown,
         };
-        if let Some(ready) = upgrade.ready.take()
-            && let Readiness::Failed(reason) = ready.last_words()
-        {
-            tracing::error!("new master failed to start (pid: {}): {reason}", upgrade.pid());
+        match upgrade.ready.take().map(ReadyReader::last_words) {
+            Some(Readiness::Failed(reason)) => {
+                tracing::error!("new master failed to start (pid: {}): {reason}", upgrade.pid());
+                self.systemd.status(&format!("Upgrade failed: {reason}"));
+            }
+            Some(Readiness::Ready | Readiness::Died) => {
+                self.systemd.status(&format!("Upgrade failed: the new master {status}"));
+            }
+            // It has spoken before.
+            None => {}
         }
         if let Some(path) = &self.current.config.pidfile {
             boot::remove_younger_pid_file(path);
         }
         tracing::warn!("New master (pid: {}) {status}: this one serves on", upgrade.pid());
-        self.systemd.main_pid(Pid::this(), &self.status());
+        if self.systemd.is_silent() {
+            self.speak_for_the_service();
+        }
     }
 
     /// The elder master is gone: this one is the master now.
@@ -202,7 +225,7 @@ impl Master<'_> {
             dirty.promote();
         }
         self.show_title();
-        self.systemd.promoted(&self.status());
+        self.speak_for_the_service();
     }
 }
 
@@ -222,9 +245,5 @@ fn exec(start: &StartContext, environment: &[(OsString, OsString)]) -> String {
     format!("cannot execute {}: {error}", program.display())
 }
 
-/// systemd's: how often it wants to hear of the master.
-const WATCHDOG_USEC: &str = "WATCHDOG_USEC";
-/// systemd's: whose life the watchdog watches.
-const WATCHDOG_PID: &str = "WATCHDOG_PID";
 /// What a shell says of a command that it cannot execute.
 const CANNOT_EXECUTE: i32 = 126;
