@@ -49,7 +49,15 @@ impl Service {
 
     /// Runs `command`, which keeps its files in `directory`; collects what it writes to standard error if that is piped.
     pub fn of(mut command: Command, directory: tempfile::TempDir) -> Service {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Service::as_it_is(command, directory)
+    }
+
+    /// The same, with the standard input and output that `command` has.
+    pub fn as_it_is(mut command: Command, directory: tempfile::TempDir) -> Service {
+        let mut child = command.spawn().unwrap();
+        // Closes what was passed on.
+        drop(command);
         let log = Arc::new(Mutex::new(Vec::new()));
         if let Some(stderr) = child.stderr.take() {
             let lines = Arc::clone(&log);
