@@ -61,7 +61,6 @@ struct Master<'a> {
     http: Option<Crew>,
     memory: MemoryLimit,
     dirty: Option<DirtySide>,
-    pid_file: Option<PidFile>,
     /// The master that this one replaces, as long as it lives.
     elder: Option<OtherProcess>,
     /// The master that is to replace this one, as long as it lives.
@@ -210,14 +209,21 @@ impl Master<'_> {
     /// Who connects once the workers have closed theirs as well is refused at once, and not left waiting.
     fn close_listeners(&mut self) {
         let keeps_files = self.shares_sockets();
-        for generation in [Some(&mut self.current), self.next.as_mut()].into_iter().flatten() {
+        let mut shared_files = Vec::new();
+        for generation in self.generations() {
             let listeners = std::mem::replace(&mut generation.listeners, HttpListeners::none());
             if keeps_files {
-                self.shared_files.extend(listeners.files().cloned());
+                shared_files.extend(listeners.files().cloned());
             } else {
                 listeners.remove_files();
             }
         }
+        self.shared_files.append(&mut shared_files);
+    }
+
+    /// What serves, and what is to.
+    fn generations(&mut self) -> impl Iterator<Item = &mut Generation> {
+        [Some(&mut self.current), self.next.as_mut()].into_iter().flatten()
     }
 
     /// Whether another master listens at the same sockets, which then go on without this one.
@@ -367,7 +373,9 @@ impl Master<'_> {
         if let Some(dirty) = self.dirty.take() {
             dirty.clear_up(shares_sockets);
         }
-        self.pid_file.iter().for_each(PidFile::remove);
+        for generation in self.generations() {
+            generation.pid_file.iter().for_each(PidFile::remove);
+        }
         let hooks = &self.current.config.hooks;
         hooks::in_parent("on_exit", || hooks.on_exit(&process));
         if let Some(elder) = &self.elder {

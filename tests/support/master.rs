@@ -39,6 +39,24 @@ pub fn start_in(directory: TempDir, flags: &[&str], environment: &[(&str, &str)]
     HttpService::of(Service::of(command, directory))
 }
 
+/// The settings of a service that is started by [`start_configured`].
+pub fn configure(directory: &Path, settings: &str) {
+    fs::write(directory.join("app.toml"), settings).unwrap();
+}
+
+/// Starts the program of a directory with the settings of its `app.toml`, which binds `127.0.0.1:0` first.
+pub fn start_configured(directory: TempDir, environment: &[(&str, &str)]) -> HttpService {
+    HttpService::of(begin_configured(directory, environment))
+}
+
+/// As [`start_configured`], without waiting for anything.
+pub fn begin_configured(directory: TempDir, environment: &[(&str, &str)]) -> Service {
+    let mut command = Command::new(PROGRAM);
+    command.args(["--config", "app.toml"]).envs(environment.iter().copied());
+    command.env("TMPDIR", directory.path()).current_dir(directory.path()).stderr(Stdio::piped());
+    Service::of(command, directory)
+}
+
 /// Starts the program of a directory as a daemon, with `app.pid` and `app.log`, on a port of its own.
 pub fn daemon_in(directory: TempDir, flags: &[&str], environment: &[(&str, &str)]) -> HttpService {
     let mut all = vec!["--daemon", "--pid", "app.pid", "--error-logfile", "app.log"];

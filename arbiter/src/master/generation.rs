@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use gunmetal_supervise::{PoolConfig, RestartPolicy};
+use gunmetal_supervise::{PidFile, PoolConfig, RestartPolicy};
 
 use crate::crew::{Heartbeats, restarts};
 use crate::http_listener::HttpListener;
 use crate::http_listeners::HttpListeners;
 use crate::{MasterConfig, MasterProcess};
 
-/// A configuration and its listeners.
+/// A configuration, its listeners and its pid file.
 pub(super) struct Generation {
     pub(super) config: MasterConfig,
     pub(super) listeners: HttpListeners,
+    /// `None` as well where the generation before this one keeps the same file, up to its end.
+    pub(super) pid_file: Option<PidFile>,
 }
 
 impl Generation {

@@ -6,7 +6,7 @@
 //!            └────────────────┴── refused: nothing changes ◀─┘ one fails
 //! ```
 
-use gunmetal_supervise::{Event, PidFile, Signal};
+use gunmetal_supervise::{Action, Event, PidFile, Signal, StartupFailure};
 
 use super::generation::Generation;
 use super::{Master, Phase, boot};
@@ -35,21 +35,14 @@ impl Master<'_> {
     fn prepare(&mut self, config: MasterConfig) -> Result<Generation, ServiceError> {
         boot::check(&config)?;
         let listeners = self.current.listeners.reopen(&self.current.config, &config)?;
-        if config.pidfile != self.current.config.pidfile {
-            let opened =
-                config.pidfile.as_deref().map(|path| boot::keep_pid_file(path, self.name())).transpose();
-            match opened {
-                Ok(file) => {
-                    self.pid_file.iter().for_each(PidFile::remove);
-                    self.pid_file = file;
-                }
-                Err(error) => {
-                    listeners.remove_files_unless_in(&self.current.listeners);
-                    return Err(error);
-                }
+        let pid_path = config.pidfile.as_deref().filter(|_| config.pidfile != self.current.config.pidfile);
+        match pid_path.map(|path| boot::keep_pid_file(path, self.name())).transpose() {
+            Ok(pid_file) => Ok(Generation { config, listeners, pid_file }),
+            Err(error) => {
+                listeners.remove_files_unless_in(&self.current.listeners);
+                Err(error)
             }
         }
-        Ok(Generation { config, listeners })
     }
 
     fn begin_reload(&mut self, next: Generation) {
@@ -80,6 +73,11 @@ impl Master<'_> {
             tracing::info!("No longer listening at: {listener}");
         }
         old.listeners.remove_files_unless_in(&self.current.listeners);
+        if old.config.pidfile == self.current.config.pidfile {
+            self.current.pid_file = old.pid_file;
+        } else {
+            old.pid_file.iter().for_each(PidFile::remove);
+        }
         self.show_title();
         self.set_memory_limit();
         let wanted = self.current.workers();
@@ -91,9 +89,10 @@ impl Master<'_> {
     }
 
     /// One of the new workers did not start: everything stays as it was.
-    pub(super) fn reload_failed(&mut self, reason: &str) {
+    pub(super) fn reload_failed(&mut self, failure: StartupFailure) {
         let Some(next) = self.next.take() else { return };
         next.listeners.remove_files_unless_in(&self.current.listeners);
+        next.pid_file.iter().for_each(PidFile::remove);
         (self.current.config.enter)();
         if next.config.backlog != self.current.config.backlog {
             self.current.listeners.set_backlog(&self.current.config);
@@ -101,7 +100,10 @@ impl Master<'_> {
         if let Some(http) = &mut self.http {
             http.set_config(self.current.pool_config(), self.current.heartbeats());
         }
-        self.reload_ended(&format!("Reload failed: {reason}"));
+        let status = format!("Reload failed: {failure}");
+        // To the log that is in force again.
+        report::action("HTTP worker", &Action::ReloadFailed(failure));
+        self.reload_ended(&status);
     }
 
     fn reload_ended(&mut self, status: &str) {

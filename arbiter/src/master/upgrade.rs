@@ -213,7 +213,10 @@ impl Master<'_> {
     pub(super) fn promote(&mut self) {
         self.elder = None;
         tracing::info!("Master has been promoted.");
-        if let (Some(file), Some(path)) = (&mut self.pid_file, &self.current.config.pidfile) {
+        for generation in self.generations() {
+            let (Some(file), Some(path)) = (&mut generation.pid_file, &generation.config.pidfile) else {
+                continue;
+            };
             let renamed = std::path::absolute(path).map_err(|error| error.to_string());
             let renamed = renamed.and_then(|path| file.rename(path).map_err(|error| report::chain(&error)));
             if let Err(reason) = renamed {
