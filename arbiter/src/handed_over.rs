@@ -27,9 +27,10 @@ impl HandedOver {
         let addresses = list::<BindAddress>(lookup, BOUND, BIND_ADDRESS_FORMS)?;
         let mut addresses = addresses.into_iter();
         let is_ours = one::<u32>(lookup, LISTEN_PID, "a process id")? == Some(pid);
-        let activated_count = one(lookup, LISTEN_FDS, "a number of descriptors")?.filter(|_| is_ours);
+        let activated_count =
+            if is_ours { one::<u16>(lookup, LISTEN_FDS, "a number of descriptors")? } else { None };
         Ok(Self {
-            activated_count: activated_count.unwrap_or(0),
+            activated_count: activated_count.unwrap_or(0).into(),
             listeners: numbers.into_iter().map(|number| (number, addresses.next())).collect(),
             master: one(lookup, GUNICORN_PID, "a process id")?,
             ready: one(lookup, READY, "a descriptor")?,
@@ -113,6 +114,10 @@ mod tests {
         assert_eq!(read(&[(LISTEN_FDS, "2"), (LISTEN_PID, "42")]).unwrap().activated_count, 2);
         assert_eq!(read(&[(LISTEN_FDS, "2"), (LISTEN_PID, "41")]).unwrap().activated_count, 0);
         assert_eq!(read(&[(LISTEN_FDS, "2")]).unwrap().activated_count, 0);
+        assert_eq!(read(&[(LISTEN_FDS, "two"), (LISTEN_PID, "41")]).unwrap().activated_count, 0);
+        for count in ["two", "-1", "2147483647"] {
+            assert!(read(&[(LISTEN_FDS, count), (LISTEN_PID, "42")]).is_err(), "{count}");
+        }
     }
 
     #[test]
