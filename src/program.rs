@@ -38,10 +38,16 @@ impl Program {
     /// What a reload by SIGHUP leads to; `running` are the settings that the service was started with, some of which only
     /// another start changes.
     pub(crate) fn reread(self: &Rc<Self>, running: &Settings) -> Result<MasterConfig, String> {
-        let settings = self.settings().map_err(|error| http::chain(&error))?;
+        let mut settings = self.settings().map_err(|error| http::chain(&error))?;
         for name in running.fixed_but_changed(&settings) {
             tracing::warn!("{name} has changed, which takes effect with the next start or upgrade (USR2)");
         }
+        // What this process has done at its start it will not have done otherwise.
+        settings.preload_app = running.preload_app;
+        settings.daemon = running.daemon;
+        // All that shares sockets with the dirty side runs as one user.
+        settings.user = running.user.clone();
+        settings.group = running.group.clone();
         self.master_config(settings).map_err(|error| http::chain(&error))
     }
 

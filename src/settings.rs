@@ -132,6 +132,8 @@ impl Settings {
             ("preload_app", self.preload_app != other.preload_app),
             ("daemon", self.daemon != other.daemon),
             ("chdir", self.chdir != other.chdir),
+            ("user", self.user != other.user),
+            ("group", self.group != other.group),
             ("dirty_apps", self.dirty_apps != other.dirty_apps),
             ("dirty_workers", self.dirty_workers != other.dirty_workers),
             ("dirty_threads", self.dirty_threads != other.dirty_threads),

@@ -7,6 +7,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use libc::{SIGHUP, SIGKILL, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1};
 use support::http::HttpService;
@@ -222,6 +223,26 @@ fn ttin_and_ttou_during_a_reload_count() {
     http.service.line("reload done");
     http.has_workers(4);
     http.answers();
+    http.ends(SIGTERM, &LEFT);
+}
+
+#[test]
+fn what_only_another_start_can_change_is_warned_of_and_stays_as_it_is() {
+    let http = start("");
+    let before = http.has_workers(1);
+    reconfigure(&http, "preload_app = true\ndaemon = true\nuser = \"nobody\"\nloglevel = \"debug\"\n");
+    for name in ["preload_app", "daemon", "user"] {
+        http.service
+            .line(&format!("{name} has changed, which takes effect with the next start or upgrade (USR2)"));
+    }
+    let after = has_only_new(&http, &before, 1);
+    let user = |pid: &u32| fs::metadata(format!("/proc/{pid}")).unwrap().uid();
+    assert!(after.iter().all(|worker| user(worker) == user(&http.service.pid())));
+    // Nothing was preloaded, so each worker loads for itself still.
+    assert_eq!(http.body("/loaded"), http.body("/pid"));
+    http.service.signal(libc::SIGWINCH);
+    http.service.line("SIGWINCH ignored. Not daemonized");
+    http.has_workers(1);
     http.ends(SIGTERM, &LEFT);
 }
 
