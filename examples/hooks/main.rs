@@ -105,6 +105,7 @@ async fn serve(worker: HttpWorker) -> std::io::Result<()> {
         .route("/pid", get(async || std::process::id().to_string()))
         .route("/loaded", get(async || preloaded::<Loaded>().map_or(0, |loaded| loaded.by).to_string()))
         .route("/variable", get(async || std::env::var("VARIABLE").unwrap_or_default()))
+        .route("/grow", get(async || std::mem::forget(vec![1_u8; 128 << 20])))
         .route("/hang", get(hang));
     worker.serve(app).await
 }

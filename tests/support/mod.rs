@@ -165,7 +165,7 @@ impl Service {
     pub fn strays(&self) -> Vec<Process> {
         let directory = fs::canonicalize(self.directory.path()).unwrap();
         let is_here = |pid: &u32| {
-            fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|path| path == directory)
+            fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|path| path.starts_with(&directory))
                 && state(*pid).is_some_and(|state| state != 'Z')
         };
         pids().filter(is_here).map(|pid| Process { pid, title: title(pid) }).collect()
