@@ -331,8 +331,8 @@ impl Master<'_> {
     }
 
     /// A process of the first generation failed to start, or one fails again and again: nothing else is worth waiting for.
-    fn give_up(&mut self, prefix: &str, failure: &StartupFailure) {
-        self.failure.get_or_insert(ServiceError::startup(prefix, failure));
+    fn give_up(&mut self, role: Option<&str>, failure: &StartupFailure) {
+        self.failure.get_or_insert(ServiceError::startup(role, failure));
         self.stop(StopMode::Now);
     }
 

@@ -104,10 +104,18 @@ impl ServiceError {
         }
     }
 
-    /// What `failure` means to the service; `process` says whose it is, unless its own words do.
-    pub(crate) fn startup(process: &str, failure: &StartupFailure) -> Self {
+    /// What `failure` means to the service; `role` says whose it is, unless its own words do.
+    pub(crate) fn startup(role: Option<&str>, failure: &StartupFailure) -> Self {
         let code = if failure.exit_code() == APP_LOAD_FAILED { 4 } else { 3 };
-        Self::Startup { reason: format!("{process}{}", failure.error), code }
+        let StartupFailure { error, restarts, .. } = failure;
+        let reason = match (role, restarts) {
+            (None, _) => error.clone(),
+            (Some(role), 0) => format!("{role} failed to start: {error}"),
+            (Some(role), restarts) => {
+                format!("{role} keeps failing, after {restarts} restarts in a row: {error}")
+            }
+        };
+        Self::Startup { reason, code }
     }
 
     /// Names what was to be done when the system refused.

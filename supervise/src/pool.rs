@@ -230,7 +230,7 @@ impl Pool {
         self.actions.push_back(Action::Gone { worker, departure: departure.clone(), status });
         let failure = match &departure {
             Departure::StartupFailed(error) | Departure::NotSpawned(Some(error)) => {
-                Some(StartupFailure { worker, error: error.clone(), status })
+                Some(StartupFailure { worker, error: error.clone(), status, restarts: 0 })
             }
             _ => None,
         };
@@ -265,11 +265,13 @@ impl Pool {
                 self.actions.push_back(Action::BackingOff { slot, delay, failure_count });
             }
             None => {
-                let error = match failure {
-                    Some(failure) => format!("{}; it keeps failing", failure.error),
-                    None => format!("{departure}; it keeps failing"),
+                let error = match (failure, &departure, status) {
+                    (Some(failure), _, _) => failure.error,
+                    (None, Departure::Crashed, Some(status)) => status.to_string(),
+                    (None, departure, _) => departure.to_string(),
                 };
-                self.give_up(StartupFailure { worker, error, status }, now);
+                let restarts = slot.history.streak();
+                self.give_up(StartupFailure { worker, error, status, restarts }, now);
             }
         }
     }

@@ -66,7 +66,7 @@ impl DirtyArbiter<'_> {
                 self.booted.router = true;
                 self.say_ready();
             }
-            Action::GiveUp(failure) => self.give_up("router failed to start: ", &failure),
+            Action::GiveUp(failure) => self.give_up("router", &failure),
             Action::PoolStopped => self.router_stopped(),
             action => report::action("router", &action),
         }
@@ -125,7 +125,7 @@ impl DirtyArbiter<'_> {
                 self.booted.workers = true;
                 self.say_ready();
             }
-            Action::GiveUp(failure) => self.give_up("dirty worker failed to start: ", &failure),
+            Action::GiveUp(failure) => self.give_up("dirty worker", &failure),
             Action::PoolStopped => self.end_if_empty(),
             Action::RecycleStarted { worker, reason } => {
                 let pid = self.workers.member(worker).map_or(0, |member| member.pid().as_raw());
@@ -224,8 +224,8 @@ impl DirtyArbiter<'_> {
     }
 
     /// Nobody of the first generation can be done without: nothing else is worth waiting for.
-    fn give_up(&mut self, process: &str, failure: &StartupFailure) {
-        self.failure.get_or_insert(ServiceError::startup(process, failure));
+    fn give_up(&mut self, role: &str, failure: &StartupFailure) {
+        self.failure.get_or_insert(ServiceError::startup(Some(role), failure));
         self.stop(StopMode::Now);
     }
 }

@@ -73,7 +73,7 @@ impl Master<'_> {
                 let member = dirty.crew.forget(worker);
                 report::gone("Dirty arbiter", worker, member.as_ref(), &departure, status);
             }
-            Action::GiveUp(failure) => self.give_up("", &failure),
+            Action::GiveUp(failure) => self.give_up(None, &failure),
             Action::PoolStopped => self.end_if_empty(),
             action => report::action("dirty arbiter", &action),
         }

@@ -37,7 +37,7 @@ impl Master<'_> {
             Action::Booted => self.service_is_up(),
             Action::ReloadDone => self.reload_done(),
             Action::ReloadFailed(failure) => self.reload_failed(failure),
-            Action::GiveUp(failure) => self.give_up("HTTP worker failed to start: ", &failure),
+            Action::GiveUp(failure) => self.give_up(Some("HTTP worker"), &failure),
             Action::PoolStopped if self.phase == Phase::StoppingHttp => self.stop_dirty(),
             Action::PoolStopped => self.end_if_empty(),
             action => report::action("HTTP worker", &action),

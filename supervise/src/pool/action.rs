@@ -112,7 +112,7 @@ impl fmt::Display for Departure {
     }
 }
 
-/// A worker that ended before it was ready, where that has consequences beyond its slot.
+/// A worker that ended before it was ready, or once too often, where that has consequences beyond its slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartupFailure {
     /// The worker.
@@ -121,6 +121,8 @@ pub struct StartupFailure {
     pub error: String,
     /// How its process ended; `None` if it could not be forked.
     pub status: Option<ExitStatus>,
+    /// Restarts of its slot that had been in vain, in a row; 0 where none was tried.
+    pub restarts: u32,
 }
 
 impl StartupFailure {

@@ -81,7 +81,7 @@ impl Pool {
             other => other.to_string(),
         };
         self.phase = Phase::Running;
-        let failure = StartupFailure { worker, error, status };
+        let failure = StartupFailure { worker, error, status, restarts: 0 };
         self.actions.push_back(Action::ReloadFailed(failure));
         self.dismiss_successors(now);
         if again {

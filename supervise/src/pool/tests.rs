@@ -114,7 +114,7 @@ fn gone(worker: WorkerId, departure: Departure) -> Action {
 }
 
 fn failure(worker: WorkerId, error: &str, status: Option<ExitStatus>) -> StartupFailure {
-    StartupFailure { worker, error: error.to_owned(), status }
+    StartupFailure { worker, error: error.to_owned(), status, restarts: 0 }
 }
 
 fn kill(worker: WorkerId) -> Action {

@@ -162,7 +162,8 @@ fn a_limited_restart_intensity_ends_in_giving_up() {
     rig.send(Event::Exited(w(0, 1), crashed()));
     rig.send(Event::Ready(w(0, 2)));
     let actions = rig.send(Event::Exited(w(0, 2), crashed()));
-    let expected = failure(w(0, 2), "ended unexpectedly; it keeps failing", Some(crashed()));
+    let expected =
+        StartupFailure { restarts: 1, ..failure(w(0, 2), &crashed().to_string(), Some(crashed())) };
     assert_eq!(actions[1], Action::GiveUp(expected));
     assert_eq!(actions[2], Action::PoolStopped);
 }
