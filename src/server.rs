@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use gunmetal_arbiter::{Hooks, NoHooks, ServiceError, StartContext, run_dirty_only, run_master};
 use gunmetal_dirty::{AppRegistry, DirtyApp};
-use gunmetal_supervise::{DaemonError, Daemonized, Readiness, daemonize};
+use gunmetal_supervise::{DaemonError, Daemonized, Readiness, SingleThread, daemonize};
 
 use crate::http::{self, HttpClosure, HttpOutcome, HttpWorker};
 use crate::logging;
@@ -192,6 +192,9 @@ impl Server {
 
         if settings.preload_app {
             preload::run(&program.loaders).map_err(|words| Failure::Load(LoadError(words)))?;
+            SingleThread::check().map_err(|error| {
+                Failure::Load(LoadError(format!("it left a thread behind: {}", http::chain(&error))))
+            })?;
         }
         if flags.task == Task::ServeDirtyOnly {
             for (name, is_set) in [("daemon", settings.daemon), ("pidfile", settings.pidfile.is_some())] {
