@@ -30,7 +30,7 @@ fn write_certificate(directory: &Path, (from, until): (i32, i32)) {
 struct HttpsService {
     http: HttpService,
     client: Arc<ClientConfig>,
-    _files: tempfile::TempDir,
+    files: tempfile::TempDir,
 }
 
 impl HttpsService {
@@ -49,7 +49,17 @@ impl HttpsService {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        HttpsService { http, client: Arc::new(client), _files: files }
+        HttpsService { http, client: Arc::new(client), files }
+    }
+
+    /// Reloads a service of two workers, and waits until the old ones are gone.
+    fn reload(&self) {
+        let before = self.http.workers();
+        self.http.service.signal(libc::SIGHUP);
+        self.http.service.wait_for("the new workers alone", || {
+            let now = self.http.workers();
+            (now.len() == 2 && now.is_disjoint(&before)).then_some(())
+        });
     }
 
     fn connect(&self, alpn: &[&str]) -> Client<StreamOwned<ClientConnection, TcpStream>> {
@@ -133,18 +143,30 @@ fn reloads_under_https_load_fail_no_request() {
                     }
                 });
             }
-            let workers = || https.http.workers();
-            for _ in 0..5 {
-                let before = workers();
-                https.http.service.signal(libc::SIGHUP);
-                https.http.service.wait_for("the new workers alone", || {
-                    let now = workers();
-                    (now.len() == 2 && now.is_disjoint(&before)).then_some(())
-                });
-            }
+            (0..5).for_each(|_| https.reload());
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
         });
     }
+}
+
+#[test]
+fn a_reload_renews_the_certificate_and_refuses_a_bad_one() {
+    let https = HttpsService::start("hello", &["--workers", "2"]);
+    let shown = || {
+        let mut client = https.connect(&["http/1.1"]);
+        let stream = client.stream();
+        // A certificate that is not the one from the start is none that this client trusts.
+        stream.conn.complete_io(&mut stream.sock).is_ok()
+    };
+    assert!(shown());
+    fs::write(https.files.path().join("key.pem"), "no key").unwrap();
+    https.http.service.signal(libc::SIGHUP);
+    let refused = || https.http.logged("Reload refused, nothing has changed: keyfile ");
+    https.http.service.wait_for("the refusal", refused);
+    assert!(shown(), "the old certificate is still in use");
+    write_certificate(https.files.path(), (2021, 2121));
+    https.reload();
+    assert!(!shown(), "the new certificate is in use");
 }
 
 #[test]
