@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use libc::{SIGHUP, SIGKILL, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1};
+use libc::{SIGHUP, SIGKILL, SIGTERM, SIGUSR1};
 use support::http::HttpService;
 use support::master::{Load, begin_configured, configure, directory_with, lines, pid_in, start_configured};
 
@@ -203,26 +203,6 @@ fn hup_during_a_reload_is_done_after_it_with_what_the_configuration_is_then() {
     http.has_workers(1);
     // Two signals while one reload was under way are one reload.
     http.service.wait_for("two reloads", || (http.service.count("reload done") == 2).then_some(()));
-    http.ends(SIGTERM, &LEFT);
-}
-
-#[test]
-fn ttin_and_ttou_during_a_reload_count() {
-    let http = start("workers = 2\n");
-    http.has_workers(2);
-    let hanging = "workers = 3\nenv = [\"JOURNAL_HANG=load\"]\n";
-    reconfigure(&http, hanging);
-    http.has_workers(4);
-    http.service.signal(SIGTTIN);
-    http.service.line("Handling signal: ttin");
-    http.service.signal(SIGTTIN);
-    http.service.wait_for("the second", || (http.service.count("Handling signal: ttin") == 2).then_some(()));
-    http.service.signal(SIGTTOU);
-    http.service.line("Handling signal: ttou");
-    fs::write(http.file("go"), "").unwrap();
-    http.service.line("reload done");
-    http.has_workers(4);
-    http.answers();
     http.ends(SIGTERM, &LEFT);
 }
 
