@@ -58,6 +58,24 @@ fn a_signal_that_comes_while_the_dirty_arbiter_starts_is_not_lost() {
 }
 
 #[test]
+fn whoever_reads_the_pid_file_may_use_it_at_once() {
+    let flags = ["--bind", "127.0.0.1:0", "--pid", "app.pid", "--dirty-workers", "0"];
+    let service = Service::start("hooks", &flags, &[("JOURNAL_HANG", "on_starting")]);
+    service.wait_for("the hook", || (!lines(&service.file("journal.txt")).is_empty()).then_some(()));
+    assert_eq!(pid_in(&service.file("app.pid")), Some(service.pid()));
+    for signal in [SIGHUP, SIGTTIN, SIGUSR1] {
+        service.signal(signal);
+    }
+    fs::write(service.file("go"), "").unwrap();
+    let http = HttpService::of(service);
+    http.answers();
+    for name in ["hup", "ttin", "usr1"] {
+        http.service.line(&format!("Handling signal: {name}"));
+    }
+    http.ends(SIGTERM, &["go", "journal.txt"]);
+}
+
+#[test]
 fn quit_and_int_do_not_wait_for_requests() {
     for signals in [&[SIGQUIT][..], &[SIGINT], &[SIGTERM, SIGINT], &[SIGTERM, SIGQUIT]] {
         let mut http = HttpService::start("hello", &["--workers", "2"]);

@@ -63,6 +63,8 @@ fn run(
     }
     let name = if elder.is_some() { YOUNGER } else { ONLY };
     set_title(&title(&config, name));
+    // Whoever reads the pid file may use it at once: these wait until there is somebody to answer.
+    Signals::block(HARMLESS).map_err(ServiceError::system("hold back signals"))?;
     tracing::info!("Starting gunmetal {}", env!("CARGO_PKG_VERSION"));
 
     let pid_file = config.pidfile.as_deref().map(|path| keep_pid_file(path, name)).transpose()?;
@@ -222,6 +224,11 @@ pub(super) fn title(config: &MasterConfig, name: &str) -> String {
 pub(super) const ONLY: &str = "Master";
 /// What it is called while the one that it replaces lives.
 pub(super) const YOUNGER: &str = "Master.2";
+
+/// What must not end a service that has only begun to start. What is meant to end it still does, until
+/// [`on_starting`](crate::Hooks::on_starting) has returned.
+const HARMLESS: [Signal; 5] =
+    [Signal::SIGHUP, Signal::SIGTTIN, Signal::SIGTTOU, Signal::SIGUSR1, Signal::SIGUSR2];
 
 /// What the master answers to; everything else keeps its default.
 const SIGNALS: [Signal; 10] = [
