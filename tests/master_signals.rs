@@ -394,8 +394,11 @@ fn a_storm_of_signals_leaves_a_service_that_answers_and_obeys() {
             younger.is_empty().then_some(())
         });
         http.service.signal(SIGHUP);
-        let workers = http.has_workers_of(old, 2);
-        http.all_answer(&[&workers]);
+        http.service.wait_for("as many workers as are configured, which answer", || {
+            let workers = http_workers_of(old);
+            let answers = workers.contains(&http.answers());
+            (answers && workers.len() == 2 && workers == http_workers_of(old)).then_some(())
+        });
         assert_eq!(http.service.count("panicked"), 0, "seed {seed}");
         http.service.signal(SIGTERM);
         http.service.leaves_nothing_but(&["app", "app.log"]);
@@ -408,6 +411,7 @@ fn calls_of_an_upgraded_service_go_to_the_same_dirty_socket() {
     let mut http = start_in(directory_with("hooks"), &flags, &[]);
     let client = gunmetal::blocking::Client::at(http.service.socket());
     let call = || client.execute::<u32>("hooks:First", "pid", ()).unwrap();
+    http.answers();
     call();
     http.service.signal(SIGUSR2);
     http.service.line("New master is in service");

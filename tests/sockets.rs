@@ -312,7 +312,7 @@ fn a_reload_opens_what_bind_has_more_and_closes_what_it_has_less() {
     http.service.signal(SIGHUP);
     http.service.line("No longer listening at: unix:one.sock");
     http.service.line("Listening at: unix:two.sock");
-    assert!(!http.file("one.sock").exists());
+    http.service.wait_for("the end of the file", || (!http.file("one.sock").exists()).then_some(()));
     assert!(http.answers_over("two.sock"));
     Client::new(TcpStream::connect(extra).unwrap()).get("/pid").unwrap();
 
@@ -320,7 +320,7 @@ fn a_reload_opens_what_bind_has_more_and_closes_what_it_has_less() {
     http.service.signal(SIGHUP);
     http.service.line("No longer listening at: unix:two.sock");
     http.service.line(&format!("No longer listening at: http://{extra}"));
-    assert!(!http.file("two.sock").exists());
+    http.service.wait_for("the end of the file", || (!http.file("two.sock").exists()).then_some(()));
     http.service.wait_for("the port to be free", || TcpListener::bind(extra).ok());
     load.has_lost_nothing();
     http.ends(SIGTERM, &["app", "app.toml"]);
