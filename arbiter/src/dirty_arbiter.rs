@@ -45,7 +45,7 @@ use scaling::{Adding, MOST_BY_SCALING};
 
 pub(crate) use adoption::end_orphans;
 pub use process::run_dirty_only;
-pub(crate) use process::{DirtySocket, Elder, prepare, sign_run_dir, spawn};
+pub(crate) use process::{DirtySocket, Heritage, prepare, sign_run_dir, spawn};
 
 /// The dirty arbiter's loop and everything it owns.
 struct DirtyArbiter<'a> {

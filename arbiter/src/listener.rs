@@ -70,9 +70,14 @@ impl SocketFile {
         &self.path
     }
 
+    /// Whether this file is at `path`, however that is written.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        fs::symlink_metadata(path).is_ok_and(|meta| meta.ino() == self.inode)
+    }
+
     /// Removes the file, unless somebody has put another one in its place.
     pub(crate) fn remove(&self) {
-        if fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
+        if self.is_at(&self.path) {
             // Gone already is as good.
             let _ = fs::remove_file(&self.path);
         }

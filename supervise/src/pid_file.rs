@@ -124,10 +124,13 @@ impl PidFile {
         Ok(())
     }
 
-    /// Whether another process keeps the pid file at `path`, which must be none that this process keeps: to look at it would
-    /// let go of its locks.
+    /// Whether there is another pid file than this one at `path`, and another process keeps it.
     #[must_use]
-    pub fn is_kept_by_another(path: &Path) -> bool {
+    pub fn is_other_and_kept(&self, path: &Path) -> bool {
+        // Not opened to see that: closing it would let go of the locks of this one.
+        if is_at(&self.file, path) {
+            return false;
+        }
         let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
         file.is_ok_and(|file| holder(&file, KEEPER).is_ok_and(|keeper| keeper.is_some()))
     }

@@ -26,10 +26,12 @@ pub(crate) struct DirtySocket {
     is_configured: bool,
 }
 
-/// A master that runs, and that this one is to replace.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Elder {
-    /// The descriptor of its dirty socket, if that is to be shared.
+/// What a master is started with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Heritage {
+    /// Whether another master of the same service runs, which this one is to replace.
+    pub(crate) has_elder: bool,
+    /// The descriptor of a dirty socket that it shares with that one, which may have ended since.
     pub(crate) listener: Option<RawFd>,
 }
 
@@ -40,21 +42,21 @@ impl DirtySocket {
         Ok(Self { listener, file, pid_file: None, is_configured: false })
     }
 
-    /// Goes on with the listener of a master that is to be replaced.
-    fn inherit(number: i32) -> Result<Self, ServiceError> {
+    /// Goes on with the listener of a master that is or was to be replaced: `None` if it does not listen at `path`, be it that
+    /// another one is configured now, or that its file is gone.
+    fn inherit(number: RawFd, path: &Path) -> Result<Option<Self>, ServiceError> {
         match take_inherited_listener(number, BACKLOG)? {
             InheritedListener::Unix(listener) => {
                 listener.set_nonblocking(true).map_err(ServiceError::system("use the dirty socket"))?;
-                let file = SocketFile::of(&listener).ok_or_else(|| ServiceError::System {
-                    action: "find the dirty socket",
-                    source: io::ErrorKind::NotFound.into(),
-                })?;
+                let Some(file) = SocketFile::of(&listener).filter(|file| file.is_at(path)) else {
+                    return Ok(None);
+                };
                 tracing::info!(
                     "Dirty arbiter listening at: unix:{} ({})",
-                    file.path().display(),
+                    path.display(),
                     std::process::id()
                 );
-                Ok(Self { listener, file, pid_file: None, is_configured: true })
+                Ok(Some(Self { listener, file, pid_file: None, is_configured: true }))
             }
             InheritedListener::Tcp(_) => Err(ServiceError::System {
                 action: "use the dirty socket",
@@ -77,13 +79,12 @@ impl DirtySocket {
         }
     }
 
-    /// Whether another master has gone on with the socket.
+    /// Whether another master has gone on with the socket: the elder or the younger one of the one that has died.
     fn is_taken_over(&self) -> bool {
-        self.is_configured
-            && self
-                .pid_file
-                .as_ref()
-                .is_some_and(|file| PidFile::is_kept_by_another(&younger_path(file.path())))
+        let Some(file) = self.pid_file.as_ref().filter(|_| self.is_configured) else { return false };
+        let elders = elders_path(file.path()).unwrap_or_else(|| file.path().to_owned());
+        // A master that is promoted moves its file from the one path to the other: it is looked for in this order.
+        [younger_path(&elders), elders].iter().any(|path| file.is_other_and_kept(path))
     }
 
     /// Where it is in the file system.
@@ -133,12 +134,12 @@ impl DirtySocket {
 /// Makes what outlives every dirty arbiter: the socket, known to all processes to come, and the run directory.
 pub(crate) fn prepare(
     config: &DirtyConfig,
-    elder: Option<Elder>,
+    heritage: Heritage,
 ) -> Result<(DirtySocket, RunDir), ServiceError> {
     let pid_path = config.pid_file_path().map_err(ServiceError::system("name the pid file"))?;
-    let pid_path = if elder.is_some() { younger_path(&pid_path) } else { pid_path };
+    let pid_path = if heritage.has_elder { younger_path(&pid_path) } else { pid_path };
     let pid_file = predecessor::take_over(config, &pid_path)?;
-    let prepared = prepare_at(config, elder, pid_file.as_ref());
+    let prepared = prepare_at(config, heritage, pid_file.as_ref());
     match prepared {
         Ok((mut socket, run_dir)) => {
             socket.pid_file = pid_file;
@@ -154,14 +155,15 @@ pub(crate) fn prepare(
 
 fn prepare_at(
     config: &DirtyConfig,
-    elder: Option<Elder>,
+    heritage: Heritage,
     pid_file: Option<&PidFile>,
 ) -> Result<(DirtySocket, RunDir), ServiceError> {
     let path = config.socket_path().map_err(ServiceError::system("name the dirty socket"))?;
     // First, since it fails if another service with our pid, from another container, shares the directory: what it has
     // in its run directory must not be taken for the remains of a crash.
-    let socket = match elder.and_then(|elder| elder.listener) {
-        Some(number) => DirtySocket::inherit(number)?,
+    let inherited = heritage.listener.map(|number| DirtySocket::inherit(number, &path)).transpose()?;
+    let socket = match inherited.flatten() {
+        Some(socket) => socket,
         None => predecessor::bind(&path, pid_file)?,
     };
     let rest = || {
@@ -187,7 +189,7 @@ fn prepare_at(
     match rest() {
         Ok(run_dir) => Ok((socket, run_dir)),
         Err(error) => {
-            if elder.is_none() {
+            if !heritage.has_elder {
                 socket.remove_file();
             }
             Err(error)
@@ -302,7 +304,7 @@ pub fn run_dirty_only(config: &DirtyConfig) -> Result<(), ServiceError> {
     set_title(&config.processes.title(ROLE));
     let signals = Signals::block(SIGNALS).map_err(ServiceError::system("collect signals"))?;
     tracing::info!("Starting gunmetal {}", env!("CARGO_PKG_VERSION"));
-    let (socket, run_dir) = prepare(config, None)?;
+    let (socket, run_dir) = prepare(config, Heritage::default())?;
     socket.name_this_process();
     hooks::starting(config, None, socket.path());
     let ending = DirtyArbiter::new(config, &socket, run_dir.path(), signals, None, None, Turn::First).run();

@@ -12,7 +12,7 @@ use super::dirty_side::DirtySide;
 use super::generation::Generation;
 use super::systemd::{self, Systemd};
 use super::{Master, Phase, Reread, StartContext};
-use crate::dirty_arbiter::Elder;
+use crate::dirty_arbiter::Heritage;
 use crate::handed_over::{HandedOver, VARIABLES};
 use crate::http_listeners::{HttpListeners, Source};
 use crate::memory_limit::MemoryLimit;
@@ -134,8 +134,17 @@ fn open(
     if listeners.source() == Source::Activated {
         tracing::info!("systemd has opened the listeners: bind is not looked at");
     }
-    let elder = has_elder.then_some(Elder { listener: handed.dirty_listener });
-    match config.dirty.as_ref().map(|dirty| DirtySide::prepare(dirty, elder)).transpose() {
+    let heritage = Heritage { has_elder, listener: handed.dirty_listener };
+    let dirty = match &config.dirty {
+        Some(dirty) => DirtySide::prepare(dirty, heritage).map(Some),
+        // Clients of a socket that nobody serves any more shall hear so: it is closed.
+        None => handed
+            .dirty_listener
+            .map_or(Ok(()), |number| take_inherited(number).map(drop))
+            .map(|()| None)
+            .map_err(ServiceError::from),
+    };
+    match dirty {
         Ok(dirty) => Ok((signals, listeners, dirty)),
         Err(error) => {
             if !has_elder {

@@ -6,7 +6,7 @@ use gunmetal_supervise::{Action, Event, PidFile, PoolConfig, RestartPolicy, RunD
 
 use super::{Master, Phase};
 use crate::crew::{Crew, Heartbeats, restarts};
-use crate::dirty_arbiter::{self, DirtySocket, Elder};
+use crate::dirty_arbiter::{self, DirtySocket, Heritage};
 use crate::{DirtyConfig, ServiceError, report};
 
 /// What the master has of the dirty arbiter.
@@ -18,9 +18,9 @@ pub(super) struct DirtySide {
 }
 
 impl DirtySide {
-    /// Opens what outlives every dirty arbiter. With an `elder`, another master of the same service has one of its own.
-    pub(super) fn prepare(config: &DirtyConfig, elder: Option<Elder>) -> Result<Self, ServiceError> {
-        let (socket, run_dir) = dirty_arbiter::prepare(config, elder)?;
+    /// Opens what outlives every dirty arbiter. An elder master has one of its own.
+    pub(super) fn prepare(config: &DirtyConfig, heritage: Heritage) -> Result<Self, ServiceError> {
+        let (socket, run_dir) = dirty_arbiter::prepare(config, heritage)?;
         let pool = PoolConfig {
             // Its workers have boot timeouts of their own.
             boot_timeout: None,

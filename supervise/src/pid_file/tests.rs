@@ -98,8 +98,9 @@ fn a_file_is_moved_over_what_an_ended_process_has_left_and_over_nothing_else() {
     fs::write(at("precious"), "data").unwrap();
     assert!(matches!(file.rename(at("precious")), Err(PidFileError::NotTrusted { .. })));
     assert_eq!(file.path(), at("a.pid"));
-    // Its own file is none that another process keeps.
-    assert!(!PidFile::is_kept_by_another(&at("precious")));
+    // Nobody else keeps that, and its own file is no other.
+    assert!(!file.is_other_and_kept(&at("precious")));
+    assert!(!file.is_other_and_kept(&at("a.pid")));
     file.remove();
     assert!(!at("a.pid").exists());
 }
