@@ -4,10 +4,10 @@
 //! log also finds what panics, allocators and foreign libraries had to say, and opening it anew is one system call that no
 //! thread notices.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -81,19 +81,39 @@ pub(super) fn is_terminal() -> bool {
 }
 
 fn open(path: &Path) -> io::Result<()> {
+    let owner = OWNER.lock().unwrap_or_else(PoisonError::into_inner);
+    // Workers are not asked for it, nor may they.
+    let owner = owner.as_ref().filter(|_| geteuid().is_root());
     let mut options = OpenOptions::new();
     // A pipe without a reader is an error, not a reason to wait.
-    let file = options.create(true).append(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let mut flags = OFlag::O_NONBLOCK;
+    if owner.is_some() && !is_link_of_this_user(path)? {
+        flags |= OFlag::O_NOFOLLOW;
+    }
+    let file = options.create(true).append(true).custom_flags(flags.bits()).open(path)?;
     let flags = OFlag::from_bits_truncate(fcntl(&file, FcntlArg::F_GETFL)?);
     fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
-    let owner = OWNER.lock().unwrap_or_else(PoisonError::into_inner);
-    // Workers are not asked for it, nor may they; and a device is nobody's to give away.
-    if let Some(owner) = owner.as_ref().filter(|_| geteuid().is_root())
-        && file.metadata()?.is_file()
-    {
+    let metadata = file.metadata()?;
+    // A device is nobody's to give away, and a file with a second name may be something else as well.
+    if let Some(owner) = owner.filter(|_| metadata.is_file() && metadata.nlink() == 1) {
         owner.give(&file)?;
     }
     Ok(dup2_stderr(&file)?)
+}
+
+/// Whether there is a link at `path`, and the user of this process has made it. In a directory that workers may write to,
+/// because they open the log anew themselves, anybody's link could lead to a file that is root's alone.
+fn is_link_of_this_user(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_symlink() => Ok(false),
+        Ok(metadata) if metadata.uid() == geteuid().as_raw() => Ok(true),
+        Ok(metadata) => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("it is a link of user {}, who could choose any file of root's", metadata.uid()),
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn log_file() -> MutexGuard<'static, Option<PathBuf>> {
