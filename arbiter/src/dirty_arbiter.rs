@@ -19,6 +19,7 @@ mod recycling;
 mod router_link;
 mod router_news;
 mod router_process;
+mod run_file;
 mod scaling;
 mod status;
 mod worker_files;

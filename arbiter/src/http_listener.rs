@@ -1,14 +1,12 @@
 //! One listener for HTTP, as the master holds it.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use gunmetal_supervise::{InheritedListener, accept_with_data, take_inherited_listener};
+use gunmetal_supervise::{InheritedListener, Pinned, accept_with_data, take_inherited_listener};
 use nix::sys::socket::{Backlog, listen};
 use socket2::{Domain, Socket, Type};
 
@@ -47,11 +45,9 @@ impl HttpListener {
             BindAddress::Unix(path) => {
                 let (listener, file) = SocketFile::bind(path).map_err(ServiceError::Bind)?;
                 let opened = set_backlog(&listener, backlog(config))
-                    .and_then(|()| config.processes.give_path(path))
+                    .and_then(|()| config.processes.give_socket(path))
                     // Last: until then nobody else can connect.
-                    .and_then(|()| {
-                        fs::set_permissions(path, fs::Permissions::from_mode(0o777 & !config.umask))
-                    });
+                    .and_then(|()| Pinned::socket(path)?.set_mode(0o777 & !config.umask));
                 if let Err(source) = opened {
                     file.remove();
                     return Err(refused(source).into());

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gunmetal_supervise::{Account, ChildSetup};
+use gunmetal_supervise::{Account, ChildSetup, Pinned};
 
 /// What all processes of a service have in common: their name, whom they run as, where their heartbeats are made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,8 +30,9 @@ impl ProcessConfig {
         ChildSetup::new(self.title(role)).account(self.account.clone())
     }
 
-    /// Gives what is at `path` to whom the workers run as.
-    pub(crate) fn give_path(&self, path: &Path) -> std::io::Result<()> {
-        self.account.as_ref().map_or(Ok(()), |account| account.give_path(path))
+    /// Gives the socket at `path` to whom the workers run as.
+    pub(crate) fn give_socket(&self, path: &Path) -> std::io::Result<()> {
+        let Some(account) = &self.account else { return Ok(()) };
+        Pinned::socket(path)?.give_to(account)
     }
 }

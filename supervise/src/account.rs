@@ -3,7 +3,6 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, fchown, getegid, geteuid, initgroups, setgid, setgroups, setuid};
@@ -30,15 +29,6 @@ impl Account {
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         geteuid().is_root() || self.is_current()
-    }
-
-    /// Gives what is at a path to this account; a symbolic link itself, not what it leads to.
-    ///
-    /// # Errors
-    ///
-    /// What `lchown(2)` refused.
-    pub fn give_path(&self, path: &Path) -> io::Result<()> {
-        std::os::unix::fs::lchown(path, Some(self.uid), Some(self.gid))
     }
 
     /// Gives an open file to this account.

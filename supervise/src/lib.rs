@@ -137,6 +137,7 @@ mod notice;
 mod orphans;
 mod other_process;
 mod pid_file;
+mod pinned;
 mod poller;
 mod pool;
 mod process_identity;
@@ -171,6 +172,7 @@ pub use notice::{NoticeReader, NoticeWriter, notice_pipe};
 pub use orphans::{adopt_orphans, reap_orphans};
 pub use other_process::OtherProcess;
 pub use pid_file::{PidFile, PidFileError};
+pub use pinned::Pinned;
 pub use poller::Poller;
 pub use pool::{
     APP_LOAD_FAILED, Action, Departure, Event, Pool, PoolConfig, STARTUP_FAILED, StartupFailure, StopMode,

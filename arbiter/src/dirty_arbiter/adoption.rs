@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use gunmetal_supervise::{AdoptError, Child, Pid, Poller, Signal, WorkerId, reap_orphans};
 use nix::unistd::getpid;
 
+use super::run_file;
 use super::worker_files::{Duty, Found, WorkerFiles};
 use crate::DirtyConfig;
 use crate::crew::{Member, Pulse};
@@ -62,7 +63,8 @@ impl Legacy {
 pub(super) fn note_slot_count(run_dir: &Path, count: Option<u32>) {
     let (path, unfinished) = (run_dir.join(SLOTS), run_dir.join(format!("{SLOTS}.new")));
     let noted = match count {
-        Some(count) => fs::write(&unfinished, count.to_string()).and_then(|()| fs::rename(&unfinished, path)),
+        Some(count) => run_file::write(&unfinished, count.to_string().as_bytes())
+            .and_then(|()| fs::rename(&unfinished, path)),
         None => fs::remove_file(&path),
     };
     if let Err(error) = noted
@@ -151,7 +153,7 @@ fn wait_for_all(processes: &mut Vec<Child>, until: Instant) -> bool {
 }
 
 fn read_slot_count(run_dir: &Path) -> Option<u32> {
-    fs::read_to_string(run_dir.join(SLOTS)).ok()?.parse().ok()
+    String::from_utf8(run_file::read(&run_dir.join(SLOTS)).ok()?).ok()?.parse().ok()
 }
 
 const SLOTS: &str = "slots";

@@ -3,17 +3,17 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
-    BindError as UnixBindError, OtherProcess, Pid, PidFile, PidFileError, RunDir, Signal,
+    Account, BindError as UnixBindError, OtherProcess, Pid, PidFile, PidFileError, RunDir, RunDirError,
+    Signal,
 };
-use nix::unistd::geteuid;
 
 use super::process::DirtySocket;
+use super::run_file;
 use crate::listener::BindError;
 use crate::{DirtyConfig, ServiceError, report};
 
@@ -71,12 +71,13 @@ pub(super) fn bind(path: &Path, after: Option<&PidFile>) -> Result<DirtySocket, 
 }
 
 /// Makes the run directory, and removes those that earlier services of the pid file left.
-pub(super) fn run_dir(pid_file: Option<&PidFile>) -> Result<RunDir, gunmetal_supervise::RunDirError> {
-    let base = std::env::temp_dir();
+pub(super) fn run_dir(config: &DirtyConfig, pid_file: Option<&PidFile>) -> Result<RunDir, RunDirError> {
+    let (base, user) = (std::env::temp_dir(), config.processes.account.as_ref());
     if let Some(file) = pid_file.filter(|file| file.was_left_behind()) {
-        remove_stale(&base, file);
+        remove_stale(&base, user, file);
     }
-    let dir = RunDir::create(base.join(format!("gunmetal-{}", std::process::id())))?;
+    // Workers note in it who they are.
+    let dir = RunDir::create(base.join(format!("gunmetal-{}", std::process::id())), user)?;
     if let Some(file) = pid_file {
         sign(&dir, file);
     }
@@ -86,27 +87,25 @@ pub(super) fn run_dir(pid_file: Option<&PidFile>) -> Result<RunDir, gunmetal_sup
 /// Notes in the run directory whose it is.
 pub(super) fn sign(dir: &RunDir, file: &PidFile) {
     // Without it the directory would be left after a crash, which is no reason not to start.
-    let _ = fs::write(dir.path().join(OWNER), file.path().as_os_str().as_bytes());
+    let _ = run_file::write(&dir.path().join(OWNER), file.path().as_os_str().as_bytes());
 }
 
 /// Who keeps the pid file is the only one who may have such a directory.
-fn remove_stale(base: &Path, file: &PidFile) {
+fn remove_stale(base: &Path, user: Option<&Account>, file: &PidFile) {
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         let dir = entry.path();
-        if entry.file_name().as_bytes().starts_with(b"gunmetal-") && is_of(&dir, file) {
+        if entry.file_name().as_bytes().starts_with(b"gunmetal-") && is_of(&dir, user, file) {
             tracing::info!("Removing the directory of a service that was killed: {}", dir.display());
             let _ = fs::remove_dir_all(dir);
         }
     }
 }
 
-/// Whether a service of the pid file made this directory. Everybody may make one of that name: nothing but a file is opened in
-/// it, and none of somebody else's, which might be a pipe that is never written to.
-fn is_of(dir: &Path, file: &PidFile) -> bool {
-    let owner = dir.join(OWNER);
-    fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir() && meta.uid() == geteuid().as_raw())
-        && fs::symlink_metadata(&owner).is_ok_and(|meta| meta.is_file())
-        && fs::read(&owner).is_ok_and(|path| path == file.path().as_os_str().as_bytes())
+/// Whether a service of the pid file made this directory. Everybody may make one of that name: it is not looked into if it is
+/// somebody else's.
+fn is_of(dir: &Path, user: Option<&Account>, file: &PidFile) -> bool {
+    RunDir::is_own(dir, user)
+        && run_file::read(&dir.join(OWNER)).is_ok_and(|path| path == file.path().as_os_str().as_bytes())
 }
 
 /// Ends a dirty arbiter whose master is dead, with its router and its workers.
@@ -187,7 +186,7 @@ mod tests {
         mkfifo(&make("gunmetal-4"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
         symlink(base.path().join("other-3"), base.path().join("gunmetal-5")).unwrap();
         make("gunmetal-6");
-        remove_stale(base.path(), &file);
+        remove_stale(base.path(), None, &file);
         let mut left: Vec<_> =
             fs::read_dir(base.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();

@@ -169,22 +169,16 @@ fn prepare_at(
     let rest = || {
         config
             .processes
-            .give_path(socket.path())
+            .give_socket(socket.path())
             .map_err(ServiceError::system("give the dirty socket away"))?;
         environment::export_socket(socket.path()).map_err(|error| ServiceError::System {
             action: "set variables",
             source: io::Error::other(error),
         })?;
-        let run_dir = predecessor::run_dir(pid_file).map_err(|error| ServiceError::System {
+        predecessor::run_dir(config, pid_file).map_err(|error| ServiceError::System {
             action: "make a run directory",
             source: io::Error::other(error),
-        })?;
-        // Workers note in it who they are.
-        config
-            .processes
-            .give_path(run_dir.path())
-            .map_err(ServiceError::system("give the run directory away"))?;
-        Ok(run_dir)
+        })
     };
     match rest() {
         Ok(run_dir) => Ok((socket, run_dir)),

@@ -18,6 +18,8 @@ use gunmetal_protocol::{Segments, from_slice, to_segments};
 use gunmetal_supervise::{Pid, ProcessIdentity, WorkerId};
 use serde::{Deserialize, Serialize};
 
+use super::run_file;
+
 /// The files of one worker.
 #[derive(Debug)]
 pub(super) struct WorkerFiles {
@@ -126,7 +128,7 @@ impl WorkerFiles {
 
     fn read(&self, duty: Duty) -> Option<WorkerRecord> {
         let extension = if duty == Duty::Serving { SERVING } else { WAITING };
-        let payload = fs::read(self.path(extension)).ok()?;
+        let payload = run_file::read(&self.path(extension)).ok()?;
         match from_slice(&payload) {
             Ok(record) => Some(record),
             Err(error) => {

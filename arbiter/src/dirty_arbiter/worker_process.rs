@@ -30,7 +30,7 @@ pub(super) fn spawn(
 ) -> io::Result<Member> {
     let listener = bind_unix(&files.socket()).map_err(io::Error::other)?;
     // The router connects to it.
-    let given = config.processes.give_path(&files.socket());
+    let given = config.processes.give_socket(&files.socket());
     let spawned = given.and_then(|()| spawn_on(worker, age, config, listener, files, service));
     if spawned.is_err() {
         files.remove();

@@ -152,7 +152,7 @@ fn an_init_error_reaches_the_parent_whole() {
 
 fn a_child_leaves_its_parents_run_dir_alone() {
     let base = tempfile::tempdir().unwrap();
-    let dir = RunDir::create(base.path().join("run")).unwrap();
+    let dir = RunDir::create(base.path().join("run"), None).unwrap();
     let path = dir.path().to_owned();
     match fork().unwrap() {
         Fork::Parent(mut child) => assert_eq!(child.wait().unwrap(), ExitStatus::Code(0)),
