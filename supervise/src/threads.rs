@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 /// Proof that the calling thread is the only one of its process, as fork and changes of the environment need it.
 ///
 /// It cannot be sent to another thread. Starting a thread while one is held makes it a lie; so it is made where it is
@@ -66,13 +68,19 @@ pub enum ThreadsError {
 fn thread_names() -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir("/proc/self/task")? {
-        // A thread that ends between the listing and the look at its name is no thread.
-        if let Ok(name) = fs::read_to_string(entry?.path().join("comm")) {
-            names.push(name.trim_end().to_owned());
+        match fs::read_to_string(entry?.path().join("comm")) {
+            Ok(name) => names.push(name.trim_end().to_owned()),
+            // A thread that ends between the listing and the look at its name is no thread.
+            Err(error) if has_ended(&error) => {}
+            Err(error) => return Err(error),
         }
     }
     names.sort();
     Ok(names)
+}
+
+fn has_ended(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ESRCH as i32)
 }
 
 const MAX_LOOKS: u32 = 50;
