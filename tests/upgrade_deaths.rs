@@ -7,9 +7,9 @@ mod support;
 use std::fs;
 use std::process::Command;
 
-use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2};
+use libc::{SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2};
 use support::http::HttpService;
-use support::master::{directory_with, pid_in, start_in};
+use support::master::{configure, directory_with, pid_in, start_configured, start_in};
 
 const FLAGS: [&str; 8] =
     ["--dirty-socket", "dirty.sock", "--dirty-workers", "1", "--pid", "app.pid", "--bind", "unix:http.sock"];
@@ -88,4 +88,65 @@ fn an_old_master_may_end_before_the_new_one_has_read_its_settings() {
         http.service.signal(SIGTERM);
         http.service.leaves_nothing_but(&["app", "journal.txt", "gunmetal.toml"]);
     }
+}
+
+#[test]
+fn a_new_master_that_cannot_listen_leaves_the_sockets_of_the_old_one_where_they_are() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let directory = directory_with("hello");
+    configure(directory.path(), "bind = [\"127.0.0.1:0\", \"unix:http.sock\"]");
+    let http = start_configured(directory, &[]);
+    configure(
+        http.service.directory(),
+        &format!("bind = [\"127.0.0.1:0\", \"unix:http.sock\", \"unix:more.sock\", \"{taken}\"]"),
+    );
+    http.service.signal(SIGUSR2);
+    http.service.line("this one serves on");
+    assert!(http.answers_over("http.sock"));
+    assert!(!http.file("more.sock").exists());
+    http.ends(SIGTERM, &["app", "app.toml"]);
+}
+
+#[test]
+fn an_upgrade_in_the_middle_of_a_reload_gets_what_that_has_opened() {
+    let directory = directory_with("hello");
+    configure(directory.path(), "bind = [\"127.0.0.1:0\"]\npidfile = \"app.pid\"");
+    let mut http = start_configured(directory, &[]);
+    // A reload that is asked for before everything serves begins later, maybe after the upgrade.
+    http.service.signal(SIGHUP);
+    http.service.line("reload done");
+    let settings = "bind = [\"127.0.0.1:0\", \"unix:more.sock\"]\npidfile = \"app.pid\"";
+    configure(http.service.directory(), settings);
+    http.service.signal(SIGHUP);
+    http.service.signal(SIGUSR2);
+    http.service.line("New master is in service");
+    let new = pid_in(&http.file("app.pid.2")).unwrap();
+    assert!(http.answers_over("more.sock"));
+    http.service.signal(SIGTERM);
+    http.service.wait();
+    http.service.follow(new);
+    assert!(http.answers_over("more.sock"));
+    http.service.signal(SIGTERM);
+    http.service.leaves_nothing_but(&["app", "app.toml"]);
+}
+
+#[test]
+fn a_socket_that_the_old_master_gives_up_stays_with_the_new_one() {
+    let directory = directory_with("hello");
+    configure(directory.path(), "bind = [\"127.0.0.1:0\", \"unix:http.sock\"]\npidfile = \"app.pid\"");
+    let mut http = start_configured(directory, &[]);
+    http.service.signal(SIGUSR2);
+    http.service.line("New master is in service");
+    let new = pid_in(&http.file("app.pid.2")).unwrap();
+    configure(http.service.directory(), "bind = [\"127.0.0.1:0\"]\npidfile = \"app.pid\"");
+    http.service.signal(SIGHUP);
+    http.service.line("reload done");
+    assert!(http.answers_over("http.sock"));
+    http.service.signal(SIGTERM);
+    http.service.wait();
+    http.service.follow(new);
+    assert!(http.answers_over("http.sock"));
+    http.service.signal(SIGTERM);
+    http.service.leaves_nothing_but(&["app", "app.toml"]);
 }

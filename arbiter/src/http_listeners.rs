@@ -51,13 +51,20 @@ impl HttpListeners {
         for address in &config.bind {
             let known = handed.iter().position(|(_, bound)| bound.as_ref() == Some(address));
             let listener = match known.map(|at| handed.remove(at)) {
-                Some((number, address)) => HttpListener::inherit(number, address, FileKeeper::This, config),
+                Some((number, address)) => {
+                    let keeper = match &address {
+                        // Whoever has opened it may open it to another service after this one.
+                        Some(BindAddress::Descriptor(_)) => FileKeeper::Another,
+                        _ => FileKeeper::This,
+                    };
+                    HttpListener::inherit(number, address, keeper, config)
+                }
                 None => open_patiently(address, config),
             };
             match listener {
                 Ok(listener) => opened.listeners.push(Rc::new(listener)),
                 Err(error) => {
-                    opened.remove_files();
+                    opened.abandon();
                     return Err(error);
                 }
             }
@@ -152,8 +159,16 @@ impl HttpListeners {
         self.iter().filter_map(HttpListener::file)
     }
 
-    pub(crate) fn remove_files(&self) {
-        self.files().for_each(SocketFile::remove);
+    /// Closes them, at a start that fails. What they have in the file system stays where another master listens.
+    pub(crate) fn abandon(self) {
+        let files: Vec<SocketFile> = self.files().cloned().collect();
+        drop(self);
+        files.iter().for_each(SocketFile::remove_if_deserted);
+    }
+
+    /// What those have in the file system that `other` has not.
+    pub(crate) fn files_unless_in(&self, other: &Self) -> Vec<SocketFile> {
+        self.without(other).filter_map(HttpListener::file).cloned().collect()
     }
 
     /// Removes what those have in the file system that `other` has not.

@@ -208,17 +208,21 @@ impl Master<'_> {
 
     /// Who connects once the workers have closed theirs as well is refused at once, and not left waiting.
     fn close_listeners(&mut self) {
-        let keeps_files = self.shares_sockets();
-        let mut shared_files = Vec::new();
+        let mut files = Vec::new();
         for generation in self.generations() {
             let listeners = std::mem::replace(&mut generation.listeners, HttpListeners::none());
-            if keeps_files {
-                shared_files.extend(listeners.files().cloned());
-            } else {
-                listeners.remove_files();
-            }
+            files.extend(listeners.files().cloned());
         }
-        self.shared_files.append(&mut shared_files);
+        self.let_go(files);
+    }
+
+    /// Removes what sockets that are not listened to any more have in the file system, unless another master listens to them.
+    fn let_go(&mut self, files: Vec<SocketFile>) {
+        if self.shares_sockets() {
+            self.shared_files.extend(files);
+        } else {
+            files.iter().for_each(SocketFile::remove);
+        }
     }
 
     /// What serves, and what is to.

@@ -50,7 +50,7 @@ fn a_unix_socket_is_open_to_whom_the_umask_says() {
         let config = MasterConfig { umask, ..config(&[&format!("unix:{}", path.display())]) };
         let listeners = HttpListeners::open(&config, &HandedOver::default()).unwrap();
         assert_eq!(mode(&path), expected);
-        listeners.remove_files();
+        listeners.abandon();
         assert!(!path.exists());
     }
 }

@@ -147,9 +147,7 @@ fn open(
     match dirty {
         Ok(dirty) => Ok((signals, listeners, dirty)),
         Err(error) => {
-            if !has_elder {
-                listeners.remove_files();
-            }
+            listeners.abandon();
             Err(error)
         }
     }

@@ -72,7 +72,7 @@ impl Master<'_> {
         for listener in old.listeners.without(&self.current.listeners) {
             tracing::info!("No longer listening at: {listener}");
         }
-        old.listeners.remove_files_unless_in(&self.current.listeners);
+        self.let_go(old.listeners.files_unless_in(&self.current.listeners));
         if old.config.pidfile == self.current.config.pidfile {
             self.current.pid_file = old.pid_file;
         } else {
@@ -91,7 +91,7 @@ impl Master<'_> {
     /// One of the new workers did not start: everything stays as it was.
     pub(super) fn reload_failed(&mut self, failure: StartupFailure) {
         let Some(next) = self.next.take() else { return };
-        next.listeners.remove_files_unless_in(&self.current.listeners);
+        self.let_go(next.listeners.files_unless_in(&self.current.listeners));
         next.pid_file.iter().for_each(PidFile::remove);
         (self.current.config.enter)();
         if next.config.backlog != self.current.config.backlog {

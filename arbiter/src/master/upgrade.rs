@@ -21,6 +21,7 @@ use gunmetal_supervise::{
 
 use super::systemd::{WATCHDOG_PID, WATCHDOG_USEC};
 use super::{Master, StartContext, boot};
+use crate::http_listener::HttpListener;
 use crate::http_listeners::Source;
 use crate::{handed_over as variable, hooks, report};
 
@@ -77,10 +78,10 @@ impl Master<'_> {
 
     fn start_successor(&self) -> io::Result<Upgrade> {
         let (reader, writer) = readiness_pipe()?;
-        let listeners: Vec<BorrowedFd<'_>> =
-            self.current.listeners.iter().filter_map(|listener| listener.descriptor()).collect();
+        let shared = self.shared_listeners();
+        let listeners: Vec<BorrowedFd<'_>> = shared.iter().filter_map(|one| one.descriptor()).collect();
         let dirty = self.dirty.as_ref().and_then(|dirty| dirty.socket.to_hand_over());
-        let environment = self.environment(&listeners, dirty, writer.as_fd().as_raw_fd());
+        let environment = self.environment(&shared, dirty, writer.as_fd().as_raw_fd());
         let (process, program) = (self.process(), &self.current.config.hooks);
         let child = spawn_child(|newborn| {
             // No signal at the elder's death: it is what this process waits for.
@@ -105,10 +106,17 @@ impl Master<'_> {
         Ok(Upgrade { child, ready: Some(reader) })
     }
 
+    /// All that this master listens to: the configuration of its successor may be the one or the other of a reload.
+    fn shared_listeners(&self) -> Vec<&HttpListener> {
+        let current = &self.current.listeners;
+        let next = self.next.iter().flat_map(|next| next.listeners.without(current));
+        current.iter().chain(next).filter(|listener| listener.descriptor().is_some()).collect()
+    }
+
     /// What this program was started with, and what its successor is handed.
     fn environment(
         &self,
-        listeners: &[BorrowedFd<'_>],
+        listeners: &[&HttpListener],
         dirty: Option<BorrowedFd<'_>>,
         ready: RawFd,
     ) -> Vec<(OsString, OsString)> {
@@ -126,24 +134,18 @@ impl Master<'_> {
         let mut set = |name: &str, value: String| environment.push((name.into(), value.into()));
         set(variable::GUNICORN_PID, std::process::id().to_string());
         set(variable::READY, ready.to_string());
-        let numbers: Vec<String> =
-            listeners.iter().map(|listener| listener.as_raw_fd().to_string()).collect();
+        let descriptors = listeners.iter().filter_map(|listener| listener.descriptor());
+        let numbers: Vec<String> = descriptors.map(|descriptor| descriptor.as_raw_fd().to_string()).collect();
         match self.current.listeners.source() {
             // They have kept the numbers that systemd gave them. Others are named by `bind`.
             Source::Activated => {
-                let count = self.current.listeners.iter().filter(|one| one.address().is_none()).count();
+                let count = listeners.iter().filter(|one| one.address().is_none()).count();
                 set(variable::LISTEN_FDS, count.to_string());
             }
             Source::Configured | Source::Handed if !numbers.is_empty() => {
                 set(variable::GUNICORN_FD, numbers.join(","));
-                let addresses: Vec<String> = self
-                    .current
-                    .listeners
-                    .iter()
-                    .filter(|listener| listener.descriptor().is_some())
-                    .filter_map(|listener| Some(listener.address()?.to_string()))
-                    .collect();
-                set(variable::BOUND, addresses.join(","));
+                let addresses = listeners.iter().filter_map(|listener| Some(listener.address()?.to_string()));
+                set(variable::BOUND, addresses.collect::<Vec<_>>().join(","));
             }
             Source::Configured | Source::Handed => {}
         }
