@@ -55,6 +55,12 @@ pub(crate) fn reconfigure(level: LogLevel, format: LogFormat, errorlog: Option<&
     Ok(())
 }
 
+/// Gives standard error back what it was, for a process that is about to become another program. What cannot be given back
+/// stays in the log file.
+pub(crate) fn leave() {
+    let _ = destination::restore();
+}
+
 /// Standard error, as far as it can be written. The subscriber would report a failure to standard error, and panic: a full
 /// disk or a log reader that is gone costs log lines, not the service.
 struct BestEffort(Stderr);

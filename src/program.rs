@@ -75,6 +75,7 @@ impl Program {
             http: self.http_body(&settings, tls),
             hooks: Arc::clone(&self.hooks),
             enter: Rc::new(move || program.enter(&entered)),
+            leave: logging::leave,
             reopen_logs: logging::reopen,
             dirty: (dirty.workers > 0).then_some(dirty),
         })

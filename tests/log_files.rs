@@ -147,6 +147,20 @@ fn lines_are_appended_to_what_is_there() {
 }
 
 #[test]
+fn the_new_master_of_an_upgrade_has_the_standard_error_of_the_old_one_and_no_second_log_file() {
+    let service = Service::start("hello", &["--bind", "127.0.0.1:0", "--log-file", "app.log"], &[]);
+    let log = in_directory(&service, "app.log");
+    service.wait_for("the start", || (count(&log, "Booting worker with pid") == 1).then_some(()));
+    service.signal(libc::SIGUSR2);
+    service.wait_for("the upgrade", || (count(&log, "New master is in service") == 1).then_some(()));
+    let new = service.process("master.2");
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", new.pid)).unwrap();
+    let open = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    let logs: Vec<_> = open.filter(|path| path.ends_with("app.log")).collect();
+    assert_eq!(logs.len(), 1, "{logs:?}");
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_stops_the_start() {
     let mut service = Service::start("small", &["--error-logfile", "no/such/directory/app.log"], &[]);
     assert_eq!(service.wait().code(), Some(1));

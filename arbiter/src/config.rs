@@ -47,6 +47,9 @@ pub struct MasterConfig {
     /// Makes true of the master's process, and so of those it will fork, what the configuration says of it: called at the
     /// start, when a reload begins, and for the configuration before if that fails.
     pub enter: Rc<dyn Fn()>,
+    /// Gives standard error back what it was when the program was started: called in the process that becomes the new master
+    /// of an upgrade, which has an `enter` of its own. Must neither block for long nor panic.
+    pub leave: fn(),
     /// Opens the log file anew, in the process that calls it. Must neither block for long nor panic.
     pub reopen_logs: fn(),
     /// What the dirty arbiter runs; `None` for a service without one. One that runs is not changed by a reload.
@@ -73,6 +76,7 @@ impl Default for MasterConfig {
             http: None,
             hooks: Arc::new(NoHooks),
             enter: Rc::new(|| {}),
+            leave: || {},
             reopen_logs: || {},
             dirty: None,
         }

@@ -32,6 +32,20 @@ pub(crate) struct Crew {
     spawn_count: u64,
 }
 
+/// What a parent answers to, master and dirty arbiter alike; everything else keeps its default.
+pub(crate) const PARENT_SIGNALS: [Signal; 10] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGHUP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGWINCH,
+    Signal::SIGCHLD,
+];
+
 /// How processes that end are started again: at once, unless they do so again within seconds.
 pub(crate) fn restarts() -> RestartPolicy {
     RestartPolicy {

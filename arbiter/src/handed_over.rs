@@ -23,8 +23,8 @@ pub(crate) struct HandedOver {
 impl HandedOver {
     /// Reads the variables through `lookup`. Those of systemd mean the process `pid` and no child of it.
     pub(crate) fn read(lookup: &dyn Fn(&str) -> Option<String>, pid: u32) -> Result<Self, ServiceError> {
-        let numbers = list::<RawFd>(lookup, GUNICORN_FD, "descriptors between commas, as in 3,4")?;
-        let addresses = list::<BindAddress>(lookup, BOUND, BIND_ADDRESS_FORMS)?;
+        let numbers = list::<RawFd>(lookup, GUNICORN_FD, ",", "descriptors between commas, as in 3,4")?;
+        let addresses = list::<BindAddress>(lookup, BOUND, BETWEEN_ADDRESSES, BIND_ADDRESS_FORMS)?;
         let mut addresses = addresses.into_iter();
         let is_ours = one::<u32>(lookup, LISTEN_PID, "a process id")? == Some(pid);
         let activated_count =
@@ -54,10 +54,11 @@ fn one<T: FromStr>(
 fn list<T: FromStr>(
     lookup: &dyn Fn(&str) -> Option<String>,
     variable: &'static str,
+    between: &str,
     allowed: &'static str,
 ) -> Result<Vec<T>, ServiceError> {
     let Some(found) = lookup(variable).filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
-    match found.split(',').map(str::parse).collect() {
+    match found.split(between).map(str::parse).collect() {
         Ok(values) => Ok(values),
         Err(_) => Err(ServiceError::Variable { variable, found, allowed }),
     }
@@ -77,6 +78,8 @@ pub(crate) const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
 pub(crate) const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
 /// Ours: what the listeners of `GUNICORN_FD` were bound to, in the same order.
 pub(crate) const BOUND: &str = "GUNMETAL_BOUND";
+/// What stands between two of them: the path of a unix socket may have a comma.
+pub(crate) const BETWEEN_ADDRESSES: &str = "\n";
 /// Ours: where a new master says that it is ready.
 pub(crate) const READY: &str = "GUNMETAL_READY_FD";
 /// Ours: the listener of the dirty arbiter, where its path is configured.
@@ -98,12 +101,16 @@ mod tests {
 
     #[test]
     fn listeners_come_with_what_they_were_bound_to_if_that_was_said() {
-        let handed =
-            read(&[(GUNICORN_FD, "5,7"), (GUNICORN_PID, "41"), (BOUND, "127.0.0.1:0,unix:/a"), (READY, "9")]);
+        let handed = read(&[
+            (GUNICORN_FD, "5,7"),
+            (GUNICORN_PID, "41"),
+            (BOUND, "127.0.0.1:0\nunix:/a,b"),
+            (READY, "9"),
+        ]);
         let handed = handed.unwrap();
         assert_eq!(
             handed.listeners,
-            [(5, "127.0.0.1:0".parse().ok()), (7, Some(BindAddress::Unix("/a".into())))]
+            [(5, "127.0.0.1:0".parse().ok()), (7, Some(BindAddress::Unix("/a,b".into())))]
         );
         assert_eq!((handed.master, handed.ready), (Some(41), Some(9)));
         assert_eq!(read(&[(GUNICORN_FD, "5")]).unwrap().listeners, [(5, None)]);

@@ -6,13 +6,13 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use gunmetal_supervise::{
-    BACKLOG, ChildSetup, InheritedListener, Parent, PidFile, ReadyWriter, RunDir, STARTUP_FAILED, Signal,
-    Signals, readiness_pipe, set_title, spawn_child, take_inherited_listener,
+    BACKLOG, ChildSetup, InheritedListener, Parent, PidFile, ReadyWriter, RunDir, STARTUP_FAILED, Signals,
+    readiness_pipe, set_title, spawn_child, take_inherited_listener,
 };
 
 use super::predecessor::ROLE;
 use super::{DirtyArbiter, Turn, predecessor};
-use crate::crew::Member;
+use crate::crew::{Member, PARENT_SIGNALS};
 use crate::listener::{BindError, SocketFile};
 use crate::{DirtyConfig, ServiceError, environment, hooks, report};
 
@@ -228,7 +228,7 @@ pub(crate) fn spawn(
         let mut setup = ChildSetup::new(config.processes.title(ROLE))
             .keep(&ready)
             .keep(&socket.listener)
-            .hold_back(SIGNALS);
+            .hold_back(PARENT_SIGNALS);
         if let Some(file) = &socket.pid_file {
             setup = setup.keep(file);
         }
@@ -256,7 +256,7 @@ fn run_child(
     ready: ReadyWriter,
     turn: Turn,
 ) -> i32 {
-    let signals = match Signals::block(SIGNALS) {
+    let signals = match Signals::block(PARENT_SIGNALS) {
         Ok(signals) => signals,
         Err(error) => {
             let _ = ready.failed(&format!("dirty arbiter cannot collect signals: {error}"));
@@ -296,7 +296,7 @@ fn run_child(
 /// Why it could not start, or had to end. Nothing of it is left then.
 pub fn run_dirty_only(config: &DirtyConfig) -> Result<(), ServiceError> {
     set_title(&config.processes.title(ROLE));
-    let signals = Signals::block(SIGNALS).map_err(ServiceError::system("collect signals"))?;
+    let signals = Signals::block(PARENT_SIGNALS).map_err(ServiceError::system("collect signals"))?;
     tracing::info!("Starting gunmetal {}", env!("CARGO_PKG_VERSION"));
     let (socket, run_dir) = prepare(config, Heritage::default())?;
     socket.name_this_process();
@@ -310,17 +310,3 @@ pub fn run_dirty_only(config: &DirtyConfig) -> Result<(), ServiceError> {
     }
     ending.result
 }
-
-/// What the dirty arbiter answers to; everything else keeps its default.
-const SIGNALS: [Signal; 10] = [
-    Signal::SIGTERM,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGHUP,
-    Signal::SIGTTIN,
-    Signal::SIGTTOU,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGWINCH,
-    Signal::SIGCHLD,
-];

@@ -12,6 +12,7 @@ use super::dirty_side::DirtySide;
 use super::generation::Generation;
 use super::systemd::{self, Systemd};
 use super::{Master, Phase, Reread, StartContext};
+use crate::crew::PARENT_SIGNALS;
 use crate::dirty_arbiter::Heritage;
 use crate::handed_over::{HandedOver, VARIABLES};
 use crate::http_listeners::{HttpListeners, Source};
@@ -122,7 +123,7 @@ fn open(
     let process =
         MasterProcess { pid: std::process::id(), name, addresses: Vec::new(), workers: config.workers };
     hooks::may_refuse("on_starting", || config.hooks.on_starting(&process))?;
-    let signals = Signals::block(SIGNALS).map_err(ServiceError::system("collect signals"))?;
+    let signals = Signals::block(PARENT_SIGNALS).map_err(ServiceError::system("collect signals"))?;
     adopt_orphans().map_err(ServiceError::system("adopt orphans"))?;
     let listeners = match &config.http {
         Some(_) => HttpListeners::open(config, handed)?,
@@ -236,17 +237,3 @@ pub(super) const YOUNGER: &str = "Master.2";
 /// [`on_starting`](crate::Hooks::on_starting) has returned.
 const HARMLESS: [Signal; 5] =
     [Signal::SIGHUP, Signal::SIGTTIN, Signal::SIGTTOU, Signal::SIGUSR1, Signal::SIGUSR2];
-
-/// What the master answers to; everything else keeps its default.
-const SIGNALS: [Signal; 10] = [
-    Signal::SIGTERM,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGHUP,
-    Signal::SIGTTIN,
-    Signal::SIGTTOU,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGWINCH,
-    Signal::SIGCHLD,
-];

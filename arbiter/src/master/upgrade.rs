@@ -83,7 +83,10 @@ impl Master<'_> {
         let dirty = self.dirty.as_ref().and_then(|dirty| dirty.socket.to_hand_over());
         let environment = self.environment(&shared, dirty, writer.as_fd().as_raw_fd());
         let (process, program) = (self.process(), &self.current.config.hooks);
+        let leave = self.current.config.leave;
         let child = spawn_child(|newborn| {
+            // While it still has the descriptor for that.
+            leave();
             // No signal at the elder's death: it is what this process waits for.
             let mut setup = ChildSetup::new("gunmetal: master.2").death_signal(None).keep(&writer);
             setup = listeners.iter().chain(&dirty).fold(setup, |setup, listener| setup.keep(listener));
@@ -145,7 +148,7 @@ impl Master<'_> {
             Source::Configured | Source::Handed if !numbers.is_empty() => {
                 set(variable::GUNICORN_FD, numbers.join(","));
                 let addresses = listeners.iter().filter_map(|listener| Some(listener.address()?.to_string()));
-                set(variable::BOUND, addresses.collect::<Vec<_>>().join(","));
+                set(variable::BOUND, addresses.collect::<Vec<_>>().join(variable::BETWEEN_ADDRESSES));
             }
             Source::Configured | Source::Handed => {}
         }
