@@ -5,7 +5,6 @@
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -14,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::http::{Client, HttpService};
+use support::http2::{ACK, DATA, Frames, GOAWAY, HEADERS, PING, PREFACE, SETTINGS, frame, request_frame};
 use support::{PATIENCE, Service, example_binary};
 
 #[test]
@@ -161,7 +161,7 @@ fn an_answer_that_comes_before_the_end_of_the_request_is_not_lost() {
 fn http2_clients_are_told_at_once_and_their_streams_are_answered() {
     let http = HttpService::start("hello", &[]);
     let mut client = http.connect();
-    client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    client.send(PREFACE).unwrap();
     client.send(&frame(SETTINGS, 0, 0, b"")).unwrap();
     client.send(&request_frame(1, "/sleep/1500")).unwrap();
     let mut frames = Frames(client);
@@ -184,44 +184,3 @@ fn http2_clients_are_told_at_once_and_their_streams_are_answered() {
     frames.0.stream().shutdown(Shutdown::Write).unwrap();
     frames.0.rest().unwrap();
 }
-
-/// A GET by hand: RFC 7541, appendix A, has the indexed fields.
-fn request_frame(stream: u32, path: &str) -> Vec<u8> {
-    const METHOD_GET: u8 = 0x82;
-    const SCHEME_HTTP: u8 = 0x86;
-    // Literals without indexing, their names indexed: `:path` is 4, `:authority` is 1.
-    let mut block = vec![METHOD_GET, SCHEME_HTTP, 0x04, u8::try_from(path.len()).unwrap()];
-    block.extend_from_slice(path.as_bytes());
-    block.extend_from_slice(b"\x01\x04here");
-    const END_STREAM_AND_HEADERS: u8 = 0x05;
-    frame(HEADERS, END_STREAM_AND_HEADERS, stream, &block)
-}
-
-/// RFC 9113, section 4.1.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
-    frame.extend_from_slice(&[kind, flags]);
-    frame.extend_from_slice(&stream.to_be_bytes());
-    frame.extend_from_slice(payload);
-    frame
-}
-
-struct Frames<S>(Client<S>);
-
-impl<S: Read + Write> Frames<S> {
-    /// Type, stream and payload of the next frame.
-    fn next(&mut self) -> std::io::Result<(u8, u32, Vec<u8>)> {
-        let mut head = [0; 9];
-        self.0.read_exact(&mut head)?;
-        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        self.0.read_exact(&mut payload)?;
-        Ok((head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload))
-    }
-}
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const ACK: u8 = 1;

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of this module")]
 
 pub mod http;
+pub mod http2;
 pub mod master;
 pub mod probe;
 pub mod python;
