@@ -56,6 +56,8 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// Time that HTTP workers have to finish when the service stops.
     pub graceful_timeout: Duration,
+    /// Time that a connection may wait for the head of its next request, with the runners of this crate; `None` is no limit.
+    pub keepalive: Option<Duration>,
     /// Dirty apps to serve; `None` is all that the program has registered.
     pub dirty_apps: Option<Vec<AppSpec>>,
     /// Dirty worker processes, 0 for no dirty arbiter; `None` is as many as the apps ask for.
@@ -163,6 +165,7 @@ impl Settings {
             workers: required(layer.workers),
             timeout: none_if_zero(required(layer.timeout)),
             graceful_timeout: required(layer.graceful_timeout),
+            keepalive: none_if_zero(required(layer.keepalive)),
             dirty_apps: value(layer.dirty_apps),
             dirty_workers: value(layer.dirty_workers),
             dirty_timeout: none_if_zero(required(layer.dirty_timeout)),

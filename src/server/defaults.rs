@@ -69,6 +69,12 @@ impl Server {
         self.set(Key::GracefulTimeout, Raw::Float(timeout.as_secs_f64()))
     }
 
+    /// The default of `keepalive`: time that a connection may wait for its client's next request; zero is no limit.
+    #[must_use]
+    pub fn keepalive(self, limit: Duration) -> Self {
+        self.set(Key::Keepalive, Raw::Float(limit.as_secs_f64()))
+    }
+
     /// The default of `max_requests`; 0 is no limit.
     #[must_use]
     pub fn max_requests(self, count: u64) -> Self {
@@ -204,6 +210,7 @@ mod tests {
             .worker_connections(5)
             .keyfile("k.pem")
             .certfile("c.pem")
+            .keepalive(Duration::from_secs(5))
             .max_requests(u64::MAX)
             .max_requests_jitter(10)
             .max_rss(1 << 30)

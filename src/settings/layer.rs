@@ -66,6 +66,7 @@ layer! {
     workers: u32 = Workers, count(0, MAX_WORKERS);
     timeout: Duration = Timeout, seconds();
     graceful_timeout: Duration = GracefulTimeout, seconds();
+    keepalive: Duration = Keepalive, seconds();
     max_requests: u64 = MaxRequests, whole_number();
     max_requests_jitter: u64 = MaxRequestsJitter, whole_number();
     max_rss: u64 = MaxRss, size();

@@ -73,6 +73,12 @@ table! {
         default: Default::Value("30"),
         help: "Seconds that HTTP workers have to finish when the service stops",
     }
+    Keepalive {
+        name: "keepalive", flag: "keep-alive",
+        allowed: || "seconds, 0 for no limit".into(),
+        default: Default::Value("75"),
+        help: "Seconds that an HTTP connection may wait for its client's next request, 0 for no limit",
+    }
     MaxRequests {
         name: "max_requests", flag: "max-requests", allowed: request_count, default: Default::Value("0"),
         help: "Requests after which an HTTP worker is replaced, 0 for never",

@@ -60,11 +60,12 @@ fn a_flag_beats_a_variable_beats_the_file_beats_the_program_beats_the_default() 
 }
 
 #[test]
-fn the_defaults_are_gunicorns() {
+fn the_defaults_are_gunicorns_but_for_keepalive() {
     let settings = resolve(Layer::default(), Some(""), Layer::default(), &[]).unwrap();
     assert_eq!(settings.bind[0].to_string(), "127.0.0.1:8000");
     assert_eq!(settings.timeout, Some(Duration::from_secs(30)));
     assert_eq!(settings.graceful_timeout, Duration::from_secs(30));
+    assert_eq!(settings.keepalive, Some(Duration::from_secs(75)));
     assert_eq!(settings.dirty_timeout, Some(Duration::from_secs(300)));
     assert_eq!(settings.dirty_threads, 1);
     assert_eq!(settings.dirty_graceful_timeout, Duration::from_secs(30));
@@ -81,9 +82,14 @@ fn the_defaults_are_gunicorns() {
 
 #[test]
 fn a_timeout_of_zero_is_none() {
-    let settings =
-        resolve(Layer::default(), Some("timeout = 0\ndirty_timeout = 0"), Layer::default(), &[]).unwrap();
-    assert_eq!((settings.timeout, settings.dirty_timeout), (None, None));
+    let settings = resolve(
+        Layer::default(),
+        Some("timeout = 0\ndirty_timeout = 0\nkeepalive = 0"),
+        Layer::default(),
+        &[],
+    )
+    .unwrap();
+    assert_eq!((settings.timeout, settings.dirty_timeout, settings.keepalive), (None, None, None));
 }
 
 #[test]
@@ -249,6 +255,7 @@ certfile = "c.pem"
 workers = 3
 timeout = 0.25
 graceful_timeout = 1
+keepalive = 2.5
 max_requests = "18446744073709551615"
 max_requests_jitter = 5
 max_rss = "1.5G"
