@@ -51,7 +51,8 @@ impl Connection {
         matches!(self.stream, Stream::Tls(_))
     }
 
-    /// Limits how long a read may wait; `None` is no limit.
+    /// Limits how long a read may wait; `None` is no limit. With [`HttpWorker::serve_threads`](crate::HttpWorker::serve_threads)
+    /// it is `keepalive` at first. A read that has waited for so long fails with [`io::ErrorKind::TimedOut`].
     ///
     /// # Errors
     /// The limit is zero.

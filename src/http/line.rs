@@ -143,7 +143,7 @@ impl Read for LineEnd {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let line = &self.0;
         line.is_reading.store(true, Ordering::Relaxed);
-        let outcome = line.read_socket(buffer);
+        let outcome = line.read_socket(buffer).map_err(named_timeout);
         line.is_reading.store(false, Ordering::Relaxed);
         match outcome {
             Ok(0) if !buffer.is_empty() => line.at_end.store(true, Ordering::Relaxed),
@@ -155,6 +155,14 @@ impl Read for LineEnd {
         }
         outcome
     }
+}
+
+/// What the system calls "would block" is the end of the read timeout: the socket does block.
+fn named_timeout(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        return io::Error::new(io::ErrorKind::TimedOut, "the client has sent nothing for the read timeout");
+    }
+    error
 }
 
 impl Write for LineEnd {

@@ -26,6 +26,10 @@ impl HttpWorker {
     /// At most `worker_connections` are open at a time; `accept_mode` says which worker takes which; each connection counts as
     /// a request for `max_requests`.
     ///
+    /// A read that gets nothing for the time of `keepalive` is an error of the kind
+    /// [`TimedOut`](std::io::ErrorKind::TimedOut), so that a silent client does not keep a thread for ever; the handler may
+    /// [set another limit](Connection::set_read_timeout).
+    ///
     /// A handler that keeps connections alive says `Connection: close` once [`shutdown_requested`](Self::shutdown_requested),
     /// and returns after that answer. One that waits for a request which does not come finds the end of the stream two seconds
     /// after the shutdown began.
@@ -153,6 +157,8 @@ where
         if let Err(error) = connection.shake_hands(HANDSHAKE_TIMEOUT) {
             return tracing::debug!(%error, peer = ?line.peer(), "a connection was not opened");
         }
+        // Other limits are the handler's. This one cannot fail: it is not zero.
+        let _ = line.set_read_timeout(self.worker.settings().keepalive);
         self.worker.request_served();
         match catch_unwind(AssertUnwindSafe(|| (self.handler)(connection).into_result())) {
             Ok(Ok(())) => {}
