@@ -5,10 +5,12 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gunmetal::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use gunmetal::rustls::{
@@ -121,6 +123,31 @@ fn a_client_that_does_not_shake_hands_holds_up_nobody() {
         assert_eq!(https.connect(&[]).get("/pid").unwrap().status, 200);
         https.http.service.wait_for("a line about it", || https.http.logged("a connection was not opened"));
         drop(silent);
+    }
+}
+
+#[test]
+fn clients_that_ask_nothing_are_closed_with_the_farewell_of_tls_and_a_slow_handshake_does_not_count() {
+    let limit = Duration::from_secs(1);
+    for example in ["hello", "blocking"] {
+        let https = HttpsService::start(example, &["--keep-alive", "1"]);
+        let (mut late, mut hello) = (https.connect(&["http/1.1"]), Vec::new());
+        late.stream().conn.write_tls(&mut hello).unwrap();
+        late.stream().sock.write_all(&hello[..5]).unwrap();
+        let start = Instant::now();
+        let mut silent = https.connect(&["http/1.1"]);
+        let stream = silent.stream();
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).unwrap();
+        }
+        assert_eq!(silent.rest().unwrap(), b"", "{example}");
+        // It has begun before, and has ten seconds.
+        late.stream().sock.write_all(&hello[5..]).unwrap();
+        assert_eq!(late.get("/pid").unwrap().status, 200, "{example}");
+        let mut idle = https.connect(&["http/1.1"]);
+        assert_eq!(idle.get("/pid").unwrap().status, 200);
+        assert_eq!(idle.rest().unwrap(), b"", "{example}");
+        assert!(start.elapsed() >= 2 * limit, "{example}: {:?}", start.elapsed());
     }
 }
 

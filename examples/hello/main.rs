@@ -13,6 +13,8 @@ async fn serve(worker: HttpWorker) -> std::io::Result<()> {
         // Which worker answers: each is a process of its own.
         .route("/pid", get(async || std::process::id().to_string()))
         .route("/sleep/{ms}", get(sleep))
+        // An answer as large as one likes, which a client may read as slowly as it likes.
+        .route("/zeros/{count}", get(async |Path(count): Path<usize>| "0".repeat(count)))
         .route("/length", post(async |body: String| body.len().to_string()));
     worker.serve(app).await
 }

@@ -1,11 +1,14 @@
 //! The ready-made async server of an HTTP worker.
 
 mod accept;
+mod answer;
 mod connection;
 mod drain;
+mod keepalive;
 mod opening;
 mod reception;
 mod socket;
+mod ticks;
 mod traffic;
 
 use std::error::Error;
@@ -22,6 +25,7 @@ use tower_service::Service;
 
 use accept::Listeners;
 use drain::Drain;
+use keepalive::Keepalive;
 use reception::Reception;
 use socket::Socket;
 
@@ -38,7 +42,7 @@ impl HttpWorker {
     /// Makes the worker ready.
     ///
     /// At most `worker_connections` are open at a time; `accept_mode` says which worker takes which; `max_requests` are
-    /// counted here.
+    /// counted here. A connection whose client takes longer than `keepalive` to send the head of its next request is closed.
     ///
     /// When the worker is to shut down, nobody is cut off: what has been accepted is answered. Over HTTP/1 the current or the
     /// next answer says `Connection: close`, and a connection without a request is closed after two seconds. Over HTTP/2 the
@@ -82,6 +86,7 @@ impl HttpWorker {
         let reception = Arc::new(Reception {
             worker: self.clone(),
             drain: Arc::new(Drain::default()),
+            keepalive: Arc::new(Keepalive::new(self.settings().keepalive)),
             places: Places::new(self.settings().worker_connections),
             tls: self.tls(),
         });
@@ -93,13 +98,20 @@ impl HttpWorker {
                 runtime.spawn(Arc::clone(&reception).serve(socket, place, make_service.clone()));
             }
         };
-        match self.settings().accept_mode {
-            AcceptMode::Shared => self.accept_shared(listeners, &reception.places, admit).await?,
-            AcceptMode::Fair => self.accept_fairly(listeners, &reception.places, admit).await?,
+        let until_drained = async {
+            match self.settings().accept_mode {
+                AcceptMode::Shared => self.accept_shared(listeners, &reception.places, admit).await?,
+                AcceptMode::Fair => self.accept_fairly(listeners, &reception.places, admit).await?,
+            }
+            reception.drain.begin();
+            reception.places.all_returned().await;
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            outcome = until_drained => outcome,
+            never = reception.keepalive.sweep() => match never {},
         }
-        reception.drain.begin();
-        reception.places.all_returned().await;
-        Ok(())
     }
 
     /// Accepts until the worker is to shut down.

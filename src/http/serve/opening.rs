@@ -26,9 +26,12 @@ pub(super) struct Opened {
     pub(super) protocol: Protocol,
 }
 
-/// Shakes hands if that is wanted, and reads until it is clear what the client speaks.
-pub(super) async fn open(socket: Socket, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<Opened> {
-    let mut stream = match tls {
+/// Shakes hands if that is wanted, within a time of its own.
+pub(super) async fn shake_hands(
+    socket: Socket,
+    tls: Option<Arc<rustls::ServerConfig>>,
+) -> io::Result<Stream> {
+    Ok(match tls {
         Some(config) => {
             let handshake = TlsAcceptor::from(config).accept(socket);
             let stream = timeout(HANDSHAKE_TIMEOUT, handshake)
@@ -37,12 +40,16 @@ pub(super) async fn open(socket: Socket, tls: Option<Arc<rustls::ServerConfig>>)
             Stream::Tls(Box::new(stream))
         }
         None => Stream::Plain(socket),
-    };
+    })
+}
+
+/// Reads until it is clear what the client speaks.
+pub(super) async fn read_first(stream: &mut Stream) -> io::Result<(Bytes, Protocol)> {
     let mut first = BytesMut::with_capacity(FIRST_READ_LEN);
     loop {
         let len = stream.read_buf(&mut first).await?;
         if let Some(protocol) = protocol_of(&first) {
-            return Ok(Opened { stream, first: first.freeze(), protocol });
+            return Ok((first.freeze(), protocol));
         }
         if len == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

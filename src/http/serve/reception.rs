@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +10,14 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::time::sleep;
+use tokio::io::AsyncWriteExt;
+use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
 use super::connection;
 use super::drain::{Drain, DrainWatch};
-use super::opening::open;
+use super::keepalive::{Keepalive, KeepaliveWatch};
+use super::opening::{Opened, read_first, shake_hands};
 use super::socket::Socket;
 use crate::http::HttpWorker;
 use crate::http::places::{Place, Places};
@@ -24,6 +27,7 @@ use crate::http::places::{Place, Places};
 pub(super) struct Reception {
     pub(super) worker: HttpWorker,
     pub(super) drain: Arc<Drain>,
+    pub(super) keepalive: Arc<Keepalive>,
     pub(super) places: Places,
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
 }
@@ -65,12 +69,30 @@ impl Reception {
         let mut watch = DrainWatch::new(Arc::clone(&self.drain));
         let opened = tokio::select! {
             biased;
-            opened = open(socket, self.tls.clone()) => opened,
+            opened = self.open(socket) => opened,
             () = silence_after_drain(&mut watch, self.worker.linger()) => return,
         };
         match opened {
-            Ok(opened) => connection::serve(opened, service, self, place, watch).await,
+            Ok((opened, wait)) => connection::serve(opened, service, self, place, watch, wait).await,
             Err(error) => tracing::debug!(%error, peer = ?address, "a connection was not opened"),
+        }
+    }
+
+    /// Waits for the client's first words, as long as it may wait for a request.
+    async fn open(&self, socket: Socket) -> io::Result<(Opened, KeepaliveWatch)> {
+        let mut stream = shake_hands(socket, self.tls.clone()).await?;
+        let mut wait = KeepaliveWatch::new(Arc::clone(&self.keepalive));
+        tokio::select! {
+            biased;
+            first = read_first(&mut stream) => {
+                let (first, protocol) = first?;
+                Ok((Opened { stream, first, protocol }, wait))
+            }
+            () = poll_fn(|cx| wait.poll_overdue(cx)) => {
+                // Nothing was sent that could be lost: the farewell of TLS is all that is left to do.
+                let _ = timeout(self.worker.linger(), stream.shutdown()).await;
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the client has asked nothing for too long"))
+            }
         }
     }
 }

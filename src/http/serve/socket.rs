@@ -195,7 +195,10 @@ impl AsyncRead for OpenStream {
 
 impl AsyncWrite for OpenStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        let me = self.get_mut();
+        let outcome = Pin::new(&mut me.stream).poll_write(cx, bytes);
+        me.traffic.set_blocked(outcome.is_pending());
+        outcome
     }
 
     fn poll_write_vectored(
@@ -203,7 +206,10 @@ impl AsyncWrite for OpenStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
+        let me = self.get_mut();
+        let outcome = Pin::new(&mut me.stream).poll_write_vectored(cx, slices);
+        me.traffic.set_blocked(outcome.is_pending());
+        outcome
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -211,7 +217,10 @@ impl AsyncWrite for OpenStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let me = self.get_mut();
+        let outcome = Pin::new(&mut me.stream).poll_flush(cx);
+        me.traffic.set_blocked(outcome.is_pending());
+        outcome
     }
 
     /// Says that nothing more comes, and then reads on until the client has closed too, for a while: a socket that is
