@@ -60,7 +60,9 @@ pub(crate) fn spawn(
             .keep(&readiness)
             .keep(&wish)
             .keep(&heartbeat)
-            .hold_back([Signal::SIGUSR1]);
+            .hold_back([Signal::SIGUSR1])
+            // What is sent to the whole group, by a terminal or a supervisor, is the master's to pass on.
+            .own_group();
         for listener in &listeners {
             setup = setup.keep(listener);
         }

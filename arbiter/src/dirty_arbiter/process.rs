@@ -228,7 +228,9 @@ pub(crate) fn spawn(
         let mut setup = ChildSetup::new(config.processes.title(ROLE))
             .keep(&ready)
             .keep(&socket.listener)
-            .hold_back(PARENT_SIGNALS);
+            .hold_back(PARENT_SIGNALS)
+            // What is sent to the whole group is the master's to pass on, in its order: HTTP workers may have calls to make.
+            .own_group();
         if let Some(file) = &socket.pid_file {
             setup = setup.keep(file);
         }
