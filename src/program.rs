@@ -86,7 +86,7 @@ impl Program {
         settings: &Arc<Settings>,
         tls: Option<Arc<rustls::ServerConfig>>,
     ) -> Option<HttpBody> {
-        let closure = Rc::clone(self.http.as_ref()?);
+        let closure = Rc::clone(self.http.as_ref().filter(|_| settings.workers > 0)?);
         let (settings, hooks) = (Arc::clone(settings), Arc::clone(&self.hooks));
         // Those of the master are inherited.
         let loaders = if settings.preload_app { Arc::from([]) } else { Arc::clone(&self.loaders) };
@@ -102,7 +102,8 @@ impl Program {
     }
 
     /// What the dirty arbiter runs with these settings.
-    pub(crate) fn dirty_config(&self, settings: &Settings) -> DirtyConfig {
+    pub(crate) fn dirty_config(self: &Rc<Self>, settings: &Settings) -> DirtyConfig {
+        let program = Rc::clone(self);
         let limit_of = |path: &str| self.registry.get(path).and_then(|app| app.workers());
         let apps: Vec<AppLimit> = match &settings.dirty_apps {
             Some(specs) => specs
@@ -137,9 +138,21 @@ impl Program {
             max_requests_jitter: settings.dirty_max_requests_jitter,
             max_rss: settings.dirty_max_rss,
             processes: process_config(settings),
+            refresh: Rc::new(move || program.refresh()),
             load: (!settings.preload_app && !self.loaders.is_empty()).then_some(load),
             hooks: Arc::clone(&self.hooks),
             reopen_logs: logging::reopen,
+        }
+    }
+
+    /// The same for a dirty arbiter that reloads. A master has read the settings before it passed the signal on.
+    fn refresh(&self) {
+        match self.settings() {
+            Ok(settings) => self.enter(&settings),
+            Err(error) => tracing::error!(
+                "environment and log stay as they are, the settings cannot be read: {}",
+                http::chain(&error)
+            ),
         }
     }
 

@@ -11,7 +11,9 @@ use std::os::unix::fs::MetadataExt;
 
 use libc::{SIGHUP, SIGKILL, SIGTERM, SIGUSR1};
 use support::http::HttpService;
-use support::master::{Load, begin_configured, configure, directory_with, lines, pid_in, start_configured};
+use support::master::{
+    Load, begin_configured, configure, directory_with, lines, over, pid_in, start_configured,
+};
 
 /// What is left of a service in the directory of its program.
 const LEFT: [&str; 5] = ["app", "app.toml", "app.log", "go", "journal.txt"];
@@ -227,6 +229,52 @@ fn what_only_another_start_can_change_is_warned_of_and_stays_as_it_is() {
     http.service.line("SIGWINCH ignored. Not daemonized");
     http.has_workers(1);
     http.ends(SIGTERM, &LEFT);
+}
+
+#[test]
+fn environment_and_log_of_the_dirty_side_change_too() {
+    let directory = directory_with("hooks");
+    let settings = |rest: &str| format!("bind = \"127.0.0.1:0\"\ndirty_workers = 1\n{rest}");
+    configure(directory.path(), &settings("env = [\"JOURNAL=one.txt\"]\n"));
+    let http = start_configured(directory, &[]);
+    http.service.line("Booting worker with pid");
+    assert!(lines(&http.file("one.txt")).iter().any(|line| line.starts_with("dirty_worker_init ")));
+    configure(
+        http.service.directory(),
+        &settings("env = [\"JOURNAL=two.txt\"]\nerrorlog = \"app.log\"\nlog_format = \"json\"\n"),
+    );
+    http.service.signal(SIGHUP);
+    http.service.wait_for("the new dirty worker", || {
+        lines(&http.file("two.txt")).iter().any(|line| line.starts_with("dirty_worker_init ")).then_some(())
+    });
+    let arbiter = http.service.process("dirty arbiter").pid;
+    let said = format!("\"pid\":{arbiter},");
+    http.service.wait_for("its line in the new log", || {
+        lines(&http.file("app.log")).iter().any(|line| line.contains(&said)).then_some(())
+    });
+    http.ends(SIGTERM, &["app", "app.toml", "app.log", "one.txt", "two.txt"]);
+}
+
+#[test]
+fn without_workers_nothing_is_bound_until_a_reload_brings_some() {
+    let directory = directory_with("hooks");
+    configure(directory.path(), "bind = \"unix:http.sock\"\nworkers = 0\ndirty_workers = 1\n");
+    let service = begin_configured(directory, &[]);
+    service.line("Dirty arbiter ready");
+    let socket = service.file("http.sock");
+    service.signal(libc::SIGTTIN);
+    service.line("this service has no HTTP workers");
+    assert!(!socket.exists());
+    configure(service.directory(), "bind = \"unix:http.sock\"\nworkers = 2\ndirty_workers = 1\n");
+    service.signal(SIGHUP);
+    service.wait_for("an answer", || over(&socket, "/pid"));
+    configure(service.directory(), "bind = \"unix:http.sock\"\nworkers = 0\ndirty_workers = 1\n");
+    service.signal(SIGHUP);
+    service.wait_for("the end of the workers", || {
+        (service.processes("http worker").is_empty() && !socket.exists()).then_some(())
+    });
+    service.signal(SIGTERM);
+    service.leaves_nothing_but(&LEFT);
 }
 
 #[test]

@@ -113,6 +113,9 @@ pub struct DirtyConfig {
     pub max_rss: Option<u64>,
     /// What all processes of the service have in common.
     pub processes: ProcessConfig,
+    /// Makes true of the dirty arbiter's process, and so of the workers that it will fork, what the configuration now says of
+    /// environment and log: called when it reloads.
+    pub refresh: Rc<dyn Fn()>,
     /// Loads in each worker what its apps need; the text says why it cannot, which is exit code 4.
     pub load: Option<Load>,
     /// What the program does at the stations of the processes' lives.

@@ -283,7 +283,10 @@ impl<'a> DirtyArbiter<'a> {
                 Signal::SIGHUP | Signal::SIGTTIN | Signal::SIGTTOU if self.phase != Phase::Running => {
                     tracing::info!("{} does nothing: the dirty arbiter is stopping", signal.as_str());
                 }
-                Signal::SIGHUP => self.workers.handle(Event::Reload),
+                Signal::SIGHUP => {
+                    (self.config.refresh)();
+                    self.workers.handle(Event::Reload);
+                }
                 Signal::SIGTTIN => self.grow(),
                 Signal::SIGTTOU => self.shrink(),
                 // The pidfds tell more.

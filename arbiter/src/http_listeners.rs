@@ -106,6 +106,9 @@ impl HttpListeners {
         if self.source != Source::Configured {
             return Ok(self.clone());
         }
+        if new.http.is_none() {
+            return Ok(Self::none());
+        }
         let mut left = if old.reuse_port == new.reuse_port { self.listeners.clone() } else { Vec::new() };
         let mut reopened = Self { listeners: Vec::new(), source: self.source };
         for address in &new.bind {

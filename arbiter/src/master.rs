@@ -296,6 +296,11 @@ impl Master<'_> {
 
     fn resize(&mut self, to: impl Fn(u32) -> u32) {
         if self.current.config.http.is_none() {
+            tracing::info!("this service has no HTTP workers, and gets none but by a reload");
+            return;
+        }
+        if self.http.as_ref().is_some_and(|http| to(http.slot_count()) == http.slot_count()) {
+            tracing::info!("the number of HTTP workers stays as it is: one is the least");
             return;
         }
         // A reload that is under way ends with the number of its configuration.

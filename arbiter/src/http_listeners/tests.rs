@@ -4,7 +4,11 @@ use std::path::Path;
 use super::*;
 
 fn config(bind: &[&str]) -> MasterConfig {
-    MasterConfig { bind: bind.iter().map(|text| text.parse().unwrap()).collect(), ..MasterConfig::default() }
+    MasterConfig {
+        bind: bind.iter().map(|text| text.parse().unwrap()).collect(),
+        http: Some(Rc::new(|_| 0)),
+        ..MasterConfig::default()
+    }
 }
 
 fn shown(listeners: &HttpListeners) -> Vec<String> {

@@ -56,11 +56,18 @@ impl Master<'_> {
         let process = next.process(self.name(), next.workers());
         let program = std::sync::Arc::clone(&next.config.hooks);
         hooks::in_parent("on_reload", || program.on_reload(&process));
+        let serves_http = next.config.http.is_some();
         if let Some(http) = &mut self.http {
             http.set_config(next.pool_config(), next.heartbeats());
-            http.handle(Event::Reload);
+            if serves_http {
+                http.handle(Event::Reload);
+            }
         }
         self.next = Some(next);
+        if !serves_http {
+            // There are no new workers to wait for; the old ones go.
+            self.reload_done();
+        }
         // It reloads its workers itself and lives on, with its router and what that holds.
         self.dirty.iter().for_each(|dirty| dirty.crew.signal_all(Signal::SIGHUP));
     }
