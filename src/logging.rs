@@ -18,7 +18,8 @@ pub(crate) use destination::{redirect, reopen, set_owner, started_with};
 
 use line::Line;
 
-/// Logs from here on, unless the program has installed a subscriber of its own.
+/// Logs from here on, unless the program has installed a subscriber of its own. Then level and format are its own, too, and
+/// so is where lines go, unless that is standard error.
 pub(crate) fn init(level: LogLevel, format: LogFormat) {
     line::set_format(format);
     line::set_colours(destination::is_terminal());
@@ -32,6 +33,10 @@ pub(crate) fn init(level: LogLevel, format: LogFormat) {
     if tracing::subscriber::set_global_default(Registry::default().with(filter).with(lines)).is_ok() {
         // Set once: there is one subscriber.
         let _ = LEVEL.set(handle);
+    } else {
+        tracing::warn!(
+            "the program logs by itself: loglevel and log_format do nothing, errorlog is standard error only"
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use gunmetal_arbiter::{Hooks, NoHooks, ServiceError, StartContext, run_dirty_only, run_master};
 use gunmetal_dirty::{AppRegistry, DirtyApp};
-use gunmetal_supervise::{DaemonError, Daemonized, Readiness, SingleThread, daemonize};
+use gunmetal_supervise::{DaemonError, Daemonized, Readiness, SingleThread, ThreadsError, daemonize};
 
 use crate::http::{self, HttpClosure, HttpOutcome, HttpWorker};
 use crate::logging;
@@ -132,6 +132,7 @@ impl Server {
             Failure::Settings(error) => (error, 1),
             Failure::Load(error) => (error, 4),
             Failure::Service(error) => (error, error.exit_code()),
+            Failure::Threads(error) => (error, 1),
             Failure::Background(error) => (error, 1),
             Failure::Daemon(error) => (error, error.code),
         };
@@ -171,10 +172,15 @@ impl Server {
         }
         let config = program.master_config(settings.clone()).map_err(Failure::Settings)?;
         match flags.task {
-            Task::CheckConfig => return print("configuration ok\n"),
+            Task::CheckConfig => {
+                unknown_variables(variable_names()).iter().for_each(|remark| eprintln!("gunmetal: {remark}"));
+                return print("configuration ok\n");
+            }
             Task::PrintConfig => return print(&program.sources.print().map_err(Failure::Settings)?),
             Task::Serve | Task::ServeDirtyOnly => {}
         }
+        // Whatever else is wrong would be said of what a second thread has prevented.
+        SingleThread::check().map_err(Failure::Threads)?;
         let is_daemon = settings.daemon && flags.task == Task::Serve && !start.is_upgrade();
         if is_daemon && go_into_background(start)? {
             return Ok(());
@@ -186,8 +192,7 @@ impl Server {
             })?;
         }
         logging::init(settings.loglevel, settings.log_format);
-        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        unknown_variables(names).iter().for_each(|remark| tracing::warn!("{remark}"));
+        unknown_variables(variable_names()).iter().for_each(|remark| tracing::warn!("{remark}"));
         program.set_environment(&settings.env);
 
         if settings.preload_app {
@@ -219,6 +224,7 @@ enum Failure {
     Settings(SettingsError),
     Load(LoadError),
     Service(ServiceError),
+    Threads(ThreadsError),
     Background(DaemonError),
     Daemon(DaemonFailure),
 }
@@ -229,6 +235,10 @@ enum Failure {
 struct DaemonFailure {
     code: u8,
     words: String,
+}
+
+fn variable_names() -> impl Iterator<Item = String> {
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())
 }
 
 /// Writes the answer to a question that was asked instead of a start.

@@ -98,6 +98,23 @@ fn the_run_directory_of_a_service_that_was_killed_is_removed_by_the_next() {
     service.leaves_nothing_but(&["app", "app.log"]);
 }
 
+#[test]
+fn a_directory_that_the_workers_cannot_enter_stops_the_start_and_is_named() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root may be asked to run workers as another user");
+        return;
+    }
+    let directory = directory_with("hooks");
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).unwrap();
+    let output = program_in(directory.path()).output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{words}");
+    let log = lines(&directory.path().join("app.log"));
+    let last = log.last().unwrap();
+    assert!(last.contains("nobody (user 65534) cannot reach "), "{last}");
+    assert!(last.contains("Permission denied"), "{last}");
+}
+
 /// A service whose directory everybody may enter; `None` if this test may not run one as another user.
 fn start() -> Option<Service> {
     if !nix::unistd::geteuid().is_root() {

@@ -48,6 +48,23 @@ fn settings_that_are_wrong_stop_the_start() {
     assert_eq!(code, Some(2));
 }
 
+/// As an async main would: this runs itself again, and each test has a thread of its own beside the harness's.
+#[test]
+fn a_program_that_has_threads_is_not_started() {
+    if std::env::var_os("WITH_THREADS").is_some() {
+        let code = gunmetal::Server::new().run_from(["program", "--bind", "127.0.0.1:0"]);
+        println!("{code:?}");
+        return;
+    }
+    let name = "a_program_that_has_threads_is_not_started";
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = command.args(["--exact", name, "--nocapture"]).env("WITH_THREADS", "1").output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains("gunmetal: this process has 2 threads"), "{words}");
+    assert!(words.contains("such as an async main"), "{words}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("(1)"), "exit code 1");
+}
+
 #[test]
 fn a_variable_of_no_setting_is_warned_of() {
     let flags = ["--dirty-only", "--dirty-socket", "dirty.sock"];

@@ -33,6 +33,12 @@ pub enum BindAddressError {
     /// `unix:` without a path.
     #[error("no path after \"unix:\"")]
     NoPath,
+    /// A URL of something that is no address to bind.
+    #[error("{0:?} is a URL, not an address")]
+    Url(String),
+    /// Digits without a colon before them.
+    #[error("{0:?} is a port without a host: \":{0}\" is this port on every interface")]
+    PortAlone(String),
     /// What stands behind `fd://` is no descriptor that could be a socket.
     #[error("descriptor {0:?} is not a number from 3 on")]
     BadDescriptor(String),
@@ -58,6 +64,14 @@ impl FromStr for BindAddress {
             let descriptor = number.parse().ok().filter(|number| *number > 2);
             let bad = || BindAddressError::BadDescriptor(number.to_owned());
             return descriptor.map(Self::Descriptor).ok_or_else(bad);
+        }
+        // As gunicorn takes it.
+        let text = text.strip_prefix("tcp://").unwrap_or(text);
+        if text.contains("://") {
+            return Err(BindAddressError::Url(text.to_owned()));
+        }
+        if text.parse::<u16>().is_ok() {
+            return Err(BindAddressError::PortAlone(text.to_owned()));
         }
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
             let bad = || BindAddressError::BadV6(text.to_owned());
@@ -116,6 +130,7 @@ mod tests {
         let parse = str::parse::<BindAddress>;
         assert_eq!(parse("127.0.0.1:8000"), tcp("127.0.0.1", 8000));
         assert_eq!(parse("localhost"), tcp("localhost", 8000));
+        assert_eq!(parse("tcp://localhost:80"), tcp("localhost", 80));
         assert_eq!(parse(":0"), tcp("0.0.0.0", 0));
         assert_eq!(parse("[::1]:80"), tcp("::1", 80));
         assert_eq!(parse("[::]"), tcp("::", 8000));
@@ -133,6 +148,8 @@ mod tests {
         assert_eq!(parse("[::1"), BindAddressError::BadV6("[::1".into()));
         assert_eq!(parse("unix:"), BindAddressError::NoPath);
         assert_eq!(parse("fd://2"), BindAddressError::BadDescriptor("2".into()));
+        assert_eq!(parse("http://here:80"), BindAddressError::Url("http://here:80".into()));
+        assert_eq!(parse("8000"), BindAddressError::PortAlone("8000".into()));
         assert_eq!(parse("fd://x"), BindAddressError::BadDescriptor("x".into()));
         assert_eq!(parse(""), BindAddressError::NoHost(String::new()));
     }

@@ -35,4 +35,16 @@ impl ProcessConfig {
         let Some(account) = &self.account else { return Ok(()) };
         Pinned::socket(path)?.give_to(account)
     }
+
+    /// Whether this process, which runs as the account, can reach what has been made for it at `path`; says why not.
+    pub(crate) fn check_reach(&self, path: &Path) -> Result<(), String> {
+        let Some(account) = &self.account else { return Ok(()) };
+        std::fs::symlink_metadata(path).map(drop).map_err(|error| {
+            let (who, path) = (account.name.as_deref().unwrap_or("the user"), path.display());
+            format!(
+                "{who} (user {}) cannot reach {path}: {error}; TMPDIR must be open to the workers",
+                account.uid
+            )
+        })
+    }
 }

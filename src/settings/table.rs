@@ -206,7 +206,7 @@ table! {
     ProcName {
         name: "proc_name", flag: "name", short: Some('n'),
         allowed: || "a text that is not empty".into(),
-        default: Default::Unset("the program's name"),
+        default: Default::Unset("none"),
         help: "What ps shows in brackets behind the role of each process",
     }
     ErrorLog {

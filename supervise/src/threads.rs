@@ -51,8 +51,8 @@ impl SingleThread {
 pub enum ThreadsError {
     /// There are others.
     #[error(
-        "this process has {} threads ({}) where only one is allowed: something that ran before, such as a preload or \
-         a hook, started a thread pool or a runtime",
+        "this process has {} threads ({}) where only one is allowed: something that ran before, such as an async \
+         main, a preload or a hook, started a runtime or a thread pool",
         names.len(),
         names.join(", ")
     )]

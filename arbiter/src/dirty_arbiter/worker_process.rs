@@ -80,6 +80,10 @@ fn spawn_on(
                 return STARTUP_FAILED;
             }
         };
+        if let Err(reason) = config.processes.check_reach(&files.socket()) {
+            let _ = readiness.failed(&reason);
+            return STARTUP_FAILED;
+        }
         let this = DirtyWorker::new(worker, std::process::id(), arbiter_pid, age, config);
         if let Err(reason) = hooks::in_child("dirty_post_fork", || config.hooks.dirty_post_fork(&this)) {
             let _ = readiness.failed(&reason);
