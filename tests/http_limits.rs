@@ -115,7 +115,7 @@ fn a_handler_that_panics_costs_its_connection_only() {
     let mut unlucky = http.connect();
     unlucky.get("/panic").unwrap_err();
     assert_eq!(other.get("/pid").unwrap().body, worker);
-    http.logged("the handler of a connection panicked").unwrap();
+    http.service.wait_for("the line", || http.logged("the handler of a connection panicked"));
 }
 
 #[test]

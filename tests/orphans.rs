@@ -186,11 +186,24 @@ fn the_next_start_ends_an_orphan_that_hangs() {
     let place = Place::new();
     let mut before = place.start(&UNDER_A_MASTER);
     let family = before.descendants();
-    before.process("dirty arbiter").signal(libc::SIGSTOP);
+    let arbiter = before.process("dirty arbiter");
+    // It has a call to wait for.
+    let client = place.client();
+    let call = thread::spawn({
+        let client = client.clone();
+        move || client.execute::<f64>(APP, "sleep", args![1000.0])
+    });
+    wait_until_running(&before, &client, 1);
     before.signal(libc::SIGKILL);
     before.wait();
+    // Only now: one that is stopped before is woken by the kernel, as its process group has become an orphan.
+    before.wait_for("the orphan to notice", || {
+        before.log().iter().any(|line| line.contains("the master is gone")).then_some(())
+    });
+    arbiter.signal(libc::SIGSTOP);
 
     let next = place.start(&UNDER_A_MASTER);
+    assert!(call.join().unwrap().is_err());
 
     before.wait_for("the end of the orphan and its children", || all_ended(&family));
     let log = next.log().join("\n");
@@ -198,6 +211,18 @@ fn the_next_start_ends_an_orphan_that_hangs() {
     assert_eq!(place.pid_file(), Some(next.process("dirty arbiter").pid));
     let run_dir = format!("gunmetal-{}", next.pid());
     assert_eq!(place.names(), ["dirty.sock", "dirty.sock.pid", &run_dir]);
+}
+
+#[test]
+fn an_orphan_that_was_stopped_is_woken_and_ends() {
+    let place = Place::new();
+    let mut before = place.start(&UNDER_A_MASTER);
+    let family = before.descendants();
+    before.process("dirty arbiter").signal(libc::SIGSTOP);
+    before.signal(libc::SIGKILL);
+    before.wait();
+    before.wait_for("the end of the orphan and its children", || all_ended(&family));
+    assert_eq!(place.names(), Vec::<String>::new());
 }
 
 #[test]
