@@ -118,11 +118,13 @@ fn setting(key: Key) -> Arg {
         None => arg,
     };
     match entry.form {
-        Form::One => arg.action(ArgAction::Set).allow_hyphen_values(true),
+        // The last one counts, as in gunicorn: scripts add theirs behind those that are given.
+        Form::One => arg.action(ArgAction::Set).allow_hyphen_values(true).overrides_with(key.name()),
         Form::List => arg.action(ArgAction::Append).allow_hyphen_values(true),
         // `--daemon` as in gunicorn, and `--daemon=false` where a file says otherwise.
         Form::Switch => arg
             .action(ArgAction::Set)
+            .overrides_with(key.name())
             .value_name("true|false")
             .num_args(0..=1)
             .require_equals(true)
@@ -148,6 +150,15 @@ mod tests {
         assert_eq!(flags.layer.timeout.unwrap().value.as_secs(), 5);
         assert_eq!(flags.layer.dirty_apps.unwrap().value[1].limit, Some(1));
         assert_eq!(flags.task, Task::Serve);
+    }
+
+    #[test]
+    fn the_last_of_a_flag_counts_unless_it_makes_a_list() {
+        let line = "-w 2 --workers 3 --daemon --daemon=false -b 127.0.0.1:1 -b 127.0.0.1:2";
+        let layer = parse(&line.split(' ').collect::<Vec<_>>()).unwrap().layer;
+        assert_eq!(layer.workers.unwrap().value, 3);
+        assert!(!layer.daemon.unwrap().value);
+        assert_eq!(layer.bind.unwrap().value.len(), 2);
     }
 
     #[test]
