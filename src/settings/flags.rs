@@ -111,7 +111,8 @@ fn command() -> Command {
 
 fn setting(key: Key) -> Arg {
     let entry = key.entry();
-    let help = format!("{} [default: {}]", entry.help, entry.default.text());
+    let repeat = if entry.form == Form::List { ", repeat it for several" } else { "" };
+    let help = format!("{}{repeat} [default: {}]", entry.help, entry.default.text());
     let arg = Arg::new(key.name()).long(entry.flag).visible_aliases(entry.alias).help(help);
     let arg = match entry.short {
         Some(short) => arg.short(short),
