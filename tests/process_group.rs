@@ -17,6 +17,8 @@ use support::{Service, example_binary};
 #[test]
 fn term_to_the_group_lets_a_request_finish_with_the_dirty_arbiter_that_there_is() {
     let mut http = start("small", &["--dirty-workers", "1"]);
+    // The router has found the worker: a call is given to it, stopped or not.
+    assert_eq!(http.body("/World"), "Good day, World!");
     let dirty_worker = http.service.process("dirty worker");
     dirty_worker.signal(SIGSTOP);
     let mut client = http.connect();
