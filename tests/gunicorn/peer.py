@@ -4,6 +4,7 @@
 """
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -78,9 +79,14 @@ class Arbiter:
 
     def has_its_workers(self):
         try:
-            return status(self.socket)["worker_count"] >= self.worker_count
+            return status(self.socket)["worker_count"] >= self.worker_count and (not GUNICORN or self.workers_listen())
         except (DirtyError, OSError):
             return False
+
+    def workers_listen(self):
+        """gunicorn's arbiter counts a worker from its fork on, and until it listens refuses every call to it."""
+        paths = Path(self.directory.name).glob("gunicorn-dirty-*/worker-*.sock")
+        return sum(map(listens, paths)) >= self.worker_count
 
     def log(self):
         return Path(self.directory.name, "log").read_text(encoding="utf-8", errors="replace")
@@ -154,6 +160,11 @@ def eventually(condition, explain=lambda: ""):
         time.sleep(0.01)
 
 
+def listens(path):
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(path)) == 0
+
+
 def answers(client, app=ALL):
     """Whether the app serves again."""
     try:
@@ -165,8 +176,6 @@ def answers(client, app=ALL):
 
 def exchange(socket_path, message):
     """Sends one message and reads one, as gunicorn's own tools do."""
-    import socket
-
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(PATIENCE)
         connection.connect(socket_path)
