@@ -61,10 +61,9 @@ impl Legacy {
 
 /// Notes how many slots there are, for the next arbiter; `None` for as many as are configured.
 pub(super) fn note_slot_count(run_dir: &Path, count: Option<u32>) {
-    let (path, unfinished) = (run_dir.join(SLOTS), run_dir.join(format!("{SLOTS}.new")));
+    let path = run_dir.join(SLOTS);
     let noted = match count {
-        Some(count) => run_file::write(&unfinished, count.to_string().as_bytes())
-            .and_then(|()| fs::rename(&unfinished, path)),
+        Some(count) => run_file::write(&path, count.to_string().as_bytes()),
         None => fs::remove_file(&path),
     };
     if let Err(error) = noted

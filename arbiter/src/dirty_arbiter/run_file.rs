@@ -7,13 +7,15 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-/// Makes a file in the place of what is there. A link is replaced and not followed.
+/// Makes a file in the place of what is there, at once and whole. A link is replaced and not followed.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match fs::remove_file(path) {
+    let unfinished = path.with_extension("new");
+    match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(bytes)
+    OpenOptions::new().write(true).create_new(true).open(&unfinished)?.write_all(bytes)?;
+    fs::rename(unfinished, path)
 }
 
 /// Reads a file: no link, no pipe, which might never be written to, and none without an end.
@@ -46,6 +48,7 @@ mod tests {
         let (path, precious) = (dir.path().join("slots"), dir.path().join("precious"));
         fs::write(&precious, "data").unwrap();
         symlink(&precious, &path).unwrap();
+        symlink(&precious, path.with_extension("new")).unwrap();
         assert!(read(&path).is_err());
         write(&path, b"3").unwrap();
         assert_eq!((read(&path).unwrap(), fs::read(&precious).unwrap()), (b"3".to_vec(), b"data".to_vec()));
