@@ -78,6 +78,7 @@ impl Program {
             leave: logging::leave,
             reopen_logs: logging::reopen,
             dirty: (dirty.workers > 0).then_some(dirty),
+            companions: None,
         })
     }
 

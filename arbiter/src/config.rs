@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gunmetal_dirty::AppRegistry;
 
-use crate::{Allocation, BindAddress, Hooks, HttpProcess, NoHooks, ProcessConfig};
+use crate::{Allocation, BindAddress, CompanionsConfig, Hooks, HttpProcess, NoHooks, ProcessConfig};
 
 /// What the master runs, for as long as nobody tells it to read its configuration again.
 pub struct MasterConfig {
@@ -54,6 +54,8 @@ pub struct MasterConfig {
     pub reopen_logs: fn(),
     /// What the dirty arbiter runs; `None` for a service without one. One that runs is not changed by a reload.
     pub dirty: Option<DirtyConfig>,
+    /// What the companion manager runs; `None` for a service without one.
+    pub companions: Option<CompanionsConfig>,
 }
 
 impl Default for MasterConfig {
@@ -79,6 +81,7 @@ impl Default for MasterConfig {
             leave: || {},
             reopen_logs: || {},
             dirty: None,
+            companions: None,
         }
     }
 }

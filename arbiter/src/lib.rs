@@ -33,6 +33,7 @@
 mod allocation;
 mod app_spec;
 mod bind_address;
+mod companions;
 mod config;
 mod crew;
 mod dirty_arbiter;
@@ -54,6 +55,9 @@ mod service_error;
 pub use allocation::{Allocation, AppLimit, Shortage};
 pub use app_spec::{APP_SPEC_FORMS, AppSpec, AppSpecError, MAX_WORKERS};
 pub use bind_address::{BIND_ADDRESS_FORMS, BindAddress, BindAddressError};
+pub use companions::{
+    CompanionBody, CompanionConfig, CompanionOutput, CompanionTarget, CompanionsConfig, RereadCompanions,
+};
 pub use config::{DirtyConfig, HttpBody, Load, MasterConfig};
 pub use dirty_arbiter::run_dirty_only;
 pub use gunmetal_supervise::{Account, ExitStatus};

@@ -1,0 +1,1 @@
+//! The control socket: commands for the manager, one JSON object a line.

@@ -1,0 +1,1 @@
+//! Which processes a manager has started, for the one that follows it.
