@@ -126,6 +126,7 @@ mod adopt;
 mod ancestors;
 mod child_setup;
 mod close_on_exec;
+mod companions;
 mod daemon;
 mod environment;
 mod exit_status;
@@ -159,6 +160,10 @@ pub use adopt::AdoptError;
 pub use ancestors::Ancestors;
 pub use child_setup::{BecomeChildError, ChildSetup, Parent};
 pub use close_on_exec::{OnExec, set_on_exec};
+pub use companions::{
+    CommandError, CommandOutcome, Companion, CompanionAction, CompanionCommand, CompanionEnd, CompanionEvent,
+    CompanionSpec, CompanionState, Companions, Launch, RereadOutcome, Rest, Sequel,
+};
 pub use daemon::{DaemonError, Daemonized, daemonize};
 pub use environment::{remove_env, set_env};
 pub use exit_status::ExitStatus;

@@ -1,0 +1,331 @@
+//! Companions: processes with names, each of which is to run until somebody says otherwise.
+//!
+//! ```text
+//!                start                 lasts startsecs
+//!   STOPPED ─────────────▶ STARTING ────────────────────▶ RUNNING
+//!      ▲  ▲                 │    ▲ retry                     │
+//!      │  │ stop       ends │    │                      ends │
+//!      │  └────────────── BACKOFF ◀──────────────────────────┘
+//!      │                                                          from STARTING and RUNNING:
+//!      │  ends                                                    stop, restart, other configuration
+//!      └─────────────── STOPPING ◀─────────────────────────────────────────────────────────────────
+//!                           │ out of time: SIGKILL
+//!                           │ ends, and was to be restarted ─▶ STARTING
+//! ```
+//!
+//! A companion has one process at most, and the next one is started only once it has ended. What was stopped by a command
+//! is started by a command only; a manual stop is not forgotten when another configuration comes.
+
+mod action;
+mod command;
+mod companion;
+#[cfg(test)]
+mod histories;
+mod reread;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::StopMode;
+
+pub use action::{CompanionAction, CompanionEnd, CompanionEvent, Sequel};
+pub use command::{CommandError, CommandOutcome, CompanionCommand, RereadOutcome};
+pub use companion::{Companion, CompanionState, Launch, Rest};
+pub use spec::CompanionSpec;
+
+use companion::{Next, State, Then, Tick};
+
+/// All companions of a service: decides which processes there should be, and knows neither clock nor process.
+///
+/// After each call, perform [`poll_action`](Self::poll_action) until there is none, and wait until
+/// [`next_deadline`](Self::next_deadline) for what happens next.
+#[derive(Debug, Default)]
+pub struct Companions {
+    companions: Vec<Companion>,
+    actions: VecDeque<CompanionAction>,
+    launch_count: u64,
+    is_stopping: bool,
+}
+
+impl Companions {
+    /// Companions with these configurations, none of them started yet: see [`begin`](Self::begin). No two may have one name.
+    #[must_use]
+    pub fn new(specs: impl IntoIterator<Item = CompanionSpec>) -> Self {
+        let companions = specs.into_iter().map(|spec| Companion::new(Arc::new(spec))).collect();
+        Self { companions, ..Self::default() }
+    }
+
+    /// Takes over a process that was started for `name` by somebody who is gone, and that has been told to end: the companion is
+    /// started once it has. `None` if that has such a process already. `stray` is what a companion that is not configured any
+    /// more goes by.
+    pub fn adopt(
+        &mut self,
+        name: &str,
+        stray: impl FnOnce() -> CompanionSpec,
+        now: Instant,
+    ) -> Option<Launch> {
+        let launch = self.next_launch();
+        match self.companions.iter_mut().find(|companion| companion.name() == name) {
+            Some(companion) if companion.run().is_some() => return None,
+            Some(companion) => {
+                let then = if companion.spec.autostart { Then::Start } else { Then::Rest(Rest::NotStarted) };
+                companion.adopt_as(launch, then, now);
+            }
+            None => {
+                let mut companion = Companion::new(Arc::new(stray()));
+                companion.adopt_as(launch, Then::Remove, now);
+                self.companions.push(companion);
+            }
+        }
+        Some(launch)
+    }
+
+    /// Starts those that are to be started without a command.
+    pub fn begin(&mut self, now: Instant) {
+        for companion in &mut self.companions {
+            if companion.spec.autostart && companion.rest() == Some(Rest::NotStarted) {
+                companion.state = State::Resting(Rest::Waiting);
+            }
+        }
+        self.release(now);
+    }
+
+    /// Takes what has happened. Old and repeated news change nothing.
+    pub fn handle(&mut self, event: CompanionEvent, now: Instant) {
+        match event {
+            CompanionEvent::Ended(launch, end) => self.ended(launch, end, now),
+            CompanionEvent::Outgrown(launch, reason) => self.outgrown(launch, reason, now),
+            CompanionEvent::Stop { mode, limit } => self.stop(mode, limit, now),
+            CompanionEvent::Tick => self.tick(now),
+        }
+        self.release(now);
+    }
+
+    /// Obeys a command.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`]: nothing has changed.
+    pub fn command(
+        &mut self,
+        command: CompanionCommand,
+        name: &str,
+        now: Instant,
+    ) -> Result<CommandOutcome, CommandError> {
+        let index = self.companions.iter().position(|companion| companion.name() == name);
+        let index = index.ok_or_else(|| self.unknown(name))?;
+        if self.is_stopping && command != CompanionCommand::Stop {
+            return Err(CommandError::ManagerStops);
+        }
+        let outcome = match command {
+            CompanionCommand::Start => self.start(index, now),
+            CompanionCommand::Stop => Ok(self.stop_by_hand(index, now)),
+            CompanionCommand::Restart => self.restart(index, now),
+        };
+        self.release(now);
+        outcome
+    }
+
+    /// What is to be done next; `None` if nothing is.
+    pub fn poll_action(&mut self) -> Option<CompanionAction> {
+        self.actions.pop_front()
+    }
+
+    /// When the next [`Tick`](CompanionEvent::Tick) has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.companions.iter().filter_map(Companion::deadline).min()
+    }
+
+    /// Whether all were to stop and have done so.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopping && self.companions.iter().all(|companion| companion.run().is_none())
+    }
+
+    /// All companions, in the order of the configuration, and behind them those that are configured no more and have not ended
+    /// yet.
+    pub fn iter(&self) -> impl Iterator<Item = &Companion> {
+        self.companions.iter()
+    }
+
+    /// The companion of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Companion> {
+        self.companions.iter().find(|companion| companion.name() == name)
+    }
+
+    /// Those that have to run before this one is started.
+    #[must_use]
+    pub fn awaited_by<'a>(&'a self, companion: &'a Companion) -> Vec<&'a str> {
+        let names = companion.spec.depends_on.iter();
+        names.map(String::as_str).filter(|name| self.find(name).is_some_and(Companion::is_awaited)).collect()
+    }
+
+    fn start(&mut self, index: usize, now: Instant) -> Result<CommandOutcome, CommandError> {
+        let companion = &mut self.companions[index];
+        match companion.state {
+            State::Stopping { .. } => Err(CommandError::IsStopping { name: companion.name().to_owned() }),
+            State::Starting { .. } | State::Running(_) => Ok(CommandOutcome::Already(companion.state())),
+            State::Resting(_) | State::BackingOff(_) => Ok(self.start_now(index, now)),
+        }
+    }
+
+    fn restart(&mut self, index: usize, now: Instant) -> Result<CommandOutcome, CommandError> {
+        let companion = &mut self.companions[index];
+        match companion.state {
+            State::Stopping { .. } => Err(CommandError::IsStopping { name: companion.name().to_owned() }),
+            State::Resting(_) | State::BackingOff(_) => Ok(self.start_now(index, now)),
+            State::Starting { .. } | State::Running(_) => {
+                companion.forgive();
+                self.actions.extend(companion.stop(Then::Start, |spec| spec.reload_timeout, now));
+                Ok(CommandOutcome::Restarting)
+            }
+        }
+    }
+
+    /// Starts one that has no process: once those it depends on are running, unless it has been started before.
+    fn start_now(&mut self, index: usize, now: Instant) -> CommandOutcome {
+        let companion = &mut self.companions[index];
+        companion.forgive();
+        if !matches!(companion.state, State::BackingOff(_)) {
+            companion.state = State::Resting(Rest::Waiting);
+            let awaited: Vec<String> =
+                self.awaited_by(&self.companions[index]).into_iter().map(str::to_owned).collect();
+            if !awaited.is_empty() {
+                return CommandOutcome::Waiting(awaited);
+            }
+        }
+        self.launch(index, now);
+        CommandOutcome::Started
+    }
+
+    fn stop_by_hand(&mut self, index: usize, now: Instant) -> CommandOutcome {
+        let companion = &mut self.companions[index];
+        match companion.state {
+            State::Starting { .. } | State::Running(_) => {
+                self.actions.extend(companion.stop(Then::Rest(Rest::ByHand), |spec| spec.stop_timeout, now));
+                CommandOutcome::Stopping
+            }
+            State::Stopping { then, .. } => {
+                if then != Then::Remove {
+                    companion.redirect(Then::Rest(Rest::ByHand));
+                }
+                CommandOutcome::Already(CompanionState::Stopping)
+            }
+            State::Resting(rest) => {
+                companion.state = State::Resting(Rest::ByHand);
+                match rest {
+                    Rest::Waiting => CommandOutcome::Stopped,
+                    Rest::NotStarted | Rest::ByHand => CommandOutcome::Already(CompanionState::Stopped),
+                }
+            }
+            State::BackingOff(_) => {
+                companion.state = State::Resting(Rest::ByHand);
+                CommandOutcome::Stopped
+            }
+        }
+    }
+
+    fn ended(&mut self, launch: Launch, end: CompanionEnd, now: Instant) {
+        let Some(index) = self.index_of(launch) else { return };
+        let (action, next) = self.companions[index].ended(end, now);
+        self.actions.push_back(action);
+        match next {
+            Next::Nothing => {}
+            Next::Restart => {
+                self.companions[index].count_restart();
+                self.launch(index, now);
+            }
+            Next::Remove => {
+                self.companions.remove(index);
+            }
+        }
+    }
+
+    fn outgrown(&mut self, launch: Launch, reason: String, now: Instant) {
+        let Some(index) = self.index_of(launch) else { return };
+        let companion = &mut self.companions[index];
+        if let Some(signal) = companion.stop(Then::Start, |spec| spec.reload_timeout, now) {
+            self.actions.push_back(CompanionAction::Outgrown { name: companion.name().to_owned(), reason });
+            self.actions.push_back(signal);
+        }
+    }
+
+    fn stop(&mut self, mode: StopMode, limit: Option<Duration>, now: Instant) {
+        self.is_stopping = true;
+        let limit = match mode {
+            StopMode::Graceful => limit,
+            StopMode::Now => Some(limit.unwrap_or(AT_ONCE).min(AT_ONCE)),
+        };
+        for companion in &mut self.companions {
+            let rest = if companion.is_stopped_by_hand() { Rest::ByHand } else { Rest::NotStarted };
+            match companion.state {
+                State::Starting { .. } | State::Running(_) => {
+                    let timeout = |spec: &CompanionSpec| {
+                        limit.map_or(spec.stop_timeout, |limit| limit.min(spec.stop_timeout))
+                    };
+                    self.actions.extend(companion.stop(Then::Rest(rest), timeout, now));
+                }
+                State::Stopping { .. } => {
+                    companion.redirect(Then::Rest(rest));
+                    if let Some(limit) = limit {
+                        companion.hurry(now + limit);
+                    }
+                }
+                State::Resting(_) | State::BackingOff(_) => companion.state = State::Resting(rest),
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        for index in 0..self.companions.len() {
+            match self.companions[index].tick(now) {
+                Tick::Nothing => {}
+                Tick::Act(action) => self.actions.push_back(action),
+                Tick::Retry => {
+                    self.companions[index].count_restart();
+                    self.launch(index, now);
+                }
+            }
+        }
+    }
+
+    /// Launches those whose wait is over. They are looked at once: none that is launched here is running yet.
+    fn release(&mut self, now: Instant) {
+        for index in 0..self.companions.len() {
+            let companion = &self.companions[index];
+            if companion.rest() == Some(Rest::Waiting) && self.awaited_by(companion).is_empty() {
+                self.launch(index, now);
+            }
+        }
+    }
+
+    fn launch(&mut self, index: usize, now: Instant) {
+        let launch = self.next_launch();
+        let action = self.companions[index].launch_as(launch, now);
+        self.actions.push_back(action);
+    }
+
+    fn next_launch(&mut self) -> Launch {
+        self.launch_count += 1;
+        Launch(self.launch_count)
+    }
+
+    fn index_of(&self, launch: Launch) -> Option<usize> {
+        self.companions.iter().position(|companion| companion.launch() == Some(launch))
+    }
+
+    fn unknown(&self, name: &str) -> CommandError {
+        let known: Vec<&str> = self.iter().map(Companion::name).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        CommandError::Unknown { name: name.to_owned(), known }
+    }
+}
+
+/// What the processes have to end when there is no time.
+const AT_ONCE: Duration = Duration::from_secs(1);
