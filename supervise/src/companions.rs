@@ -34,7 +34,7 @@ use crate::StopMode;
 
 pub use action::{CompanionAction, CompanionEnd, CompanionEvent, Sequel};
 pub use command::{CommandError, CommandOutcome, CompanionCommand, RereadOutcome};
-pub use companion::{Companion, CompanionState, Launch, Rest};
+pub use companion::{Companion, CompanionState, LaunchId, Rest};
 pub use spec::CompanionSpec;
 
 use companion::{Next, State, Then, Tick};
@@ -67,7 +67,7 @@ impl Companions {
         name: &str,
         stray: impl FnOnce() -> CompanionSpec,
         now: Instant,
-    ) -> Option<Launch> {
+    ) -> Option<LaunchId> {
         let launch = self.next_launch();
         match self.companions.iter_mut().find(|companion| companion.name() == name) {
             Some(companion) if companion.run().is_some() => return None,
@@ -231,7 +231,7 @@ impl Companions {
         }
     }
 
-    fn ended(&mut self, launch: Launch, end: CompanionEnd, now: Instant) {
+    fn ended(&mut self, launch: LaunchId, end: CompanionEnd, now: Instant) {
         let Some(index) = self.index_of(launch) else { return };
         let (action, next) = self.companions[index].ended(end, now);
         self.actions.push_back(action);
@@ -247,7 +247,7 @@ impl Companions {
         }
     }
 
-    fn outgrown(&mut self, launch: Launch, reason: String, now: Instant) {
+    fn outgrown(&mut self, launch: LaunchId, reason: String, now: Instant) {
         let Some(index) = self.index_of(launch) else { return };
         let companion = &mut self.companions[index];
         if let Some(signal) = companion.stop(Then::Start, |spec| spec.reload_timeout, now) {
@@ -311,12 +311,12 @@ impl Companions {
         self.actions.push_back(action);
     }
 
-    fn next_launch(&mut self) -> Launch {
+    fn next_launch(&mut self) -> LaunchId {
         self.launch_count += 1;
-        Launch(self.launch_count)
+        LaunchId(self.launch_count)
     }
 
-    fn index_of(&self, launch: Launch) -> Option<usize> {
+    fn index_of(&self, launch: LaunchId) -> Option<usize> {
         self.companions.iter().position(|companion| companion.launch() == Some(launch))
     }
 

@@ -162,7 +162,7 @@ pub use child_setup::{BecomeChildError, ChildSetup, Parent};
 pub use close_on_exec::{OnExec, set_on_exec};
 pub use companions::{
     CommandError, CommandOutcome, Companion, CompanionAction, CompanionCommand, CompanionEnd, CompanionEvent,
-    CompanionSpec, CompanionState, Companions, Launch, RereadOutcome, Rest, Sequel,
+    CompanionSpec, CompanionState, Companions, LaunchId, RereadOutcome, Rest, Sequel,
 };
 pub use daemon::{DaemonError, Daemonized, daemonize};
 pub use environment::{remove_env, set_env};

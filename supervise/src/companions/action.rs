@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::Launch;
+use super::LaunchId;
 use crate::{ExitStatus, StopMode};
 
 /// What has happened to a process, or to all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CompanionEvent {
     /// A process has ended, or never began.
-    Ended(Launch, CompanionEnd),
+    Ended(LaunchId, CompanionEnd),
     /// A process takes more memory than it may. It is restarted as by a command; the text is for people.
-    Outgrown(Launch, String),
+    Outgrown(LaunchId, String),
     /// All are to end, for good: each within its own `stop_timeout` and within `limit`.
     Stop {
         /// At once means within a second.
@@ -67,14 +67,14 @@ pub enum CompanionAction {
         /// The companion.
         name: String,
         /// What the process is called from now on.
-        launch: Launch,
+        launch: LaunchId,
     },
     /// Send a signal. A process that has ended or was never forked needs none.
     Signal {
         /// The companion.
         name: String,
         /// Its process.
-        launch: Launch,
+        launch: LaunchId,
         /// The signal; SIGKILL if the time was up.
         signal: Signal,
         /// Time it has to end; `None` after SIGKILL, which leaves it none.

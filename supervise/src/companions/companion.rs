@@ -12,7 +12,7 @@ use crate::{Failure, RestartHistory};
 
 /// Names one process of a companion for ever, whatever becomes of its pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Launch(pub(super) u64);
+pub struct LaunchId(pub(super) u64);
 
 /// What users see of a companion, in the words of `supervisorctl status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,7 +95,7 @@ pub(super) enum State {
 /// A process, and the configuration it was started with, by which it is also stopped.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
-    pub(super) launch: Launch,
+    pub(super) launch: LaunchId,
     since: Instant,
     spec: Arc<CompanionSpec>,
 }
@@ -148,7 +148,7 @@ impl Companion {
 
     /// Its process, if it has one.
     #[must_use]
-    pub fn launch(&self) -> Option<Launch> {
+    pub fn launch(&self) -> Option<LaunchId> {
         self.run().map(|run| run.launch)
     }
 
@@ -266,7 +266,7 @@ impl Companion {
         self.history = RestartHistory::default();
     }
 
-    pub(super) fn launch_as(&mut self, launch: Launch, now: Instant) -> CompanionAction {
+    pub(super) fn launch_as(&mut self, launch: LaunchId, now: Instant) -> CompanionAction {
         let run = Run { launch, since: now, spec: Arc::clone(&self.spec) };
         self.last_start = Some(now);
         self.state = State::Starting { until: now + run.spec.startsecs, run };
@@ -274,7 +274,7 @@ impl Companion {
     }
 
     /// Takes over a process that a manager before this one has left, and that knows that it is to end.
-    pub(super) fn adopt_as(&mut self, launch: Launch, then: Then, now: Instant) {
+    pub(super) fn adopt_as(&mut self, launch: LaunchId, then: Then, now: Instant) {
         let run = Run { launch, since: now, spec: Arc::clone(&self.spec) };
         self.state = State::Stopping { until: Some(now + run.spec.stop_timeout), run, then };
     }

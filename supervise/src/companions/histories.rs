@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::tests::spec;
 use super::{
     Companion, CompanionAction, CompanionCommand, CompanionEnd, CompanionEvent, CompanionSpec,
-    CompanionState, Companions, Launch,
+    CompanionState, Companions, LaunchId,
 };
 use crate::{ExitStatus, RestartPolicy, StopMode};
 
@@ -114,7 +114,7 @@ struct World {
     now: Instant,
     /// Actions that the driver has not got round to.
     todo: VecDeque<CompanionAction>,
-    processes: BTreeMap<Launch, Process>,
+    processes: BTreeMap<LaunchId, Process>,
     /// Names that only a command may start.
     by_hand: BTreeSet<String>,
     is_stopping: bool,
@@ -162,7 +162,7 @@ impl World {
             Step::Command(command, which) => self.command(*command, NAMES[which % NAMES.len()]),
             Step::Reread(variants) => self.reread(&specs(variants)),
             Step::Stale(number) => {
-                let launch = Launch(*number);
+                let launch = LaunchId(*number);
                 if self.machine.iter().all(|companion| companion.launch() != Some(launch)) {
                     let before = format!("{:?}", self.machine);
                     let end = CompanionEnd::Exit(ExitStatus::Code(0));
@@ -181,7 +181,7 @@ impl World {
         self.check();
     }
 
-    fn pick(&self, which: usize) -> Option<Launch> {
+    fn pick(&self, which: usize) -> Option<LaunchId> {
         self.processes.keys().nth(which % self.processes.len().max(1)).copied()
     }
 
@@ -292,7 +292,7 @@ impl World {
         }
     }
 
-    fn exit(&mut self, launch: Launch, status: ExitStatus) {
+    fn exit(&mut self, launch: LaunchId, status: ExitStatus) {
         self.processes.remove(&launch);
         self.handle(CompanionEvent::Ended(launch, CompanionEnd::Exit(status)));
     }
