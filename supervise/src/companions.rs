@@ -48,7 +48,17 @@ pub struct Companions {
     companions: Vec<Companion>,
     actions: VecDeque<CompanionAction>,
     launch_count: u64,
-    is_stopping: bool,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is started yet.
+    #[default]
+    Holding,
+    Going,
+    /// Nothing is started any more.
+    Stopping,
 }
 
 impl Companions {
@@ -84,8 +94,9 @@ impl Companions {
         Some(launch)
     }
 
-    /// Starts those that are to be started without a command.
+    /// Starts those that are to be started without a command. Up to here none is, whatever happens.
     pub fn begin(&mut self, now: Instant) {
+        self.phase = Phase::Going;
         for companion in &mut self.companions {
             if companion.spec.autostart && companion.rest() == Some(Rest::NotStarted) {
                 companion.state = State::Resting(Rest::Waiting);
@@ -118,7 +129,7 @@ impl Companions {
     ) -> Result<CommandOutcome, CommandError> {
         let index = self.companions.iter().position(|companion| companion.name() == name);
         let index = index.ok_or_else(|| self.unknown(name))?;
-        if self.is_stopping && command != CompanionCommand::Stop {
+        if self.phase == Phase::Stopping && command != CompanionCommand::Stop {
             return Err(CommandError::ManagerStops);
         }
         let outcome = match command {
@@ -144,7 +155,7 @@ impl Companions {
     /// Whether all were to stop and have done so.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.is_stopping && self.companions.iter().all(|companion| companion.run().is_none())
+        self.phase == Phase::Stopping && self.companions.iter().all(|companion| companion.run().is_none())
     }
 
     /// All companions, in the order of the configuration, and behind them those that are configured no more and have not ended
@@ -164,6 +175,14 @@ impl Companions {
     pub fn awaited_by<'a>(&'a self, companion: &'a Companion) -> Vec<&'a str> {
         let names = companion.spec.depends_on.iter();
         names.map(String::as_str).filter(|name| self.find(name).is_some_and(Companion::is_awaited)).collect()
+    }
+
+    /// What somebody is answered who names a companion that is not there.
+    #[must_use]
+    pub fn unknown(&self, name: &str) -> CommandError {
+        let known: Vec<&str> = self.iter().map(Companion::name).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        CommandError::Unknown { name: name.to_owned(), known }
     }
 
     fn start(&mut self, index: usize, now: Instant) -> Result<CommandOutcome, CommandError> {
@@ -257,7 +276,7 @@ impl Companions {
     }
 
     fn stop(&mut self, mode: StopMode, limit: Option<Duration>, now: Instant) {
-        self.is_stopping = true;
+        self.phase = Phase::Stopping;
         let limit = match mode {
             StopMode::Graceful => limit,
             StopMode::Now => Some(limit.unwrap_or(AT_ONCE).min(AT_ONCE)),
@@ -297,6 +316,9 @@ impl Companions {
 
     /// Launches those whose wait is over. They are looked at once: none that is launched here is running yet.
     fn release(&mut self, now: Instant) {
+        if self.phase != Phase::Going {
+            return;
+        }
         for index in 0..self.companions.len() {
             let companion = &self.companions[index];
             if companion.rest() == Some(Rest::Waiting) && self.awaited_by(companion).is_empty() {
@@ -306,6 +328,10 @@ impl Companions {
     }
 
     fn launch(&mut self, index: usize, now: Instant) {
+        if self.phase == Phase::Holding {
+            self.companions[index].state = State::Resting(Rest::Waiting);
+            return;
+        }
         let launch = self.next_launch();
         let action = self.companions[index].launch_as(launch, now);
         self.actions.push_back(action);
@@ -318,12 +344,6 @@ impl Companions {
 
     fn index_of(&self, launch: LaunchId) -> Option<usize> {
         self.companions.iter().position(|companion| companion.launch() == Some(launch))
-    }
-
-    fn unknown(&self, name: &str) -> CommandError {
-        let known: Vec<&str> = self.iter().map(Companion::name).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        CommandError::Unknown { name: name.to_owned(), known }
     }
 }
 

@@ -191,6 +191,13 @@ impl Companion {
         }
     }
 
+    /// How long it waits in all until it is started again, in [`Backoff`](CompanionState::Backoff).
+    #[must_use]
+    pub fn retry_delay(&self) -> Option<Duration> {
+        let (_, ended) = self.last_end.as_ref()?;
+        Some(self.next_retry()?.saturating_duration_since(*ended))
+    }
+
     /// When it is killed, in [`Stopping`](CompanionState::Stopping); `None` once it has been.
     #[must_use]
     pub fn kill_at(&self) -> Option<Instant> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::companion::{Companion, Rest, State, Then};
-use super::{CompanionSpec, Companions, RereadOutcome};
+use super::{CompanionSpec, Companions, Phase, RereadOutcome};
 
 impl Companions {
     /// Goes by another configuration from now on: starts what is new, stops what is gone, restarts what has changed and was not
@@ -47,7 +47,7 @@ impl Companions {
 
     /// It is new, or was to be removed and has not ended yet.
     fn add(&self, companion: &mut Companion, spec: Arc<CompanionSpec>) {
-        let (rest, then) = match (self.is_stopping, spec.autostart) {
+        let (rest, then) = match (self.phase == Phase::Stopping, spec.autostart) {
             (false, true) => (Rest::Waiting, Then::Start),
             (true, _) | (false, false) => (Rest::NotStarted, Then::Rest(Rest::NotStarted)),
         };

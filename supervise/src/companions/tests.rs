@@ -374,6 +374,19 @@ fn what_another_manager_has_left_ends_before_it_is_started_again() {
 }
 
 #[test]
+fn nothing_is_started_before_the_beginning() {
+    let now = Instant::now();
+    let mut bench = Bench { machine: Companions::new([spec("a")]), now };
+    let launch = bench.machine.adopt("a", || spec("a"), now).unwrap();
+    let end = CompanionEnd::Exit(ExitStatus::Code(0));
+    bench.machine.handle(CompanionEvent::Ended(launch, end), now);
+    bench.machine.reread([spec("a"), spec(NAME)], now);
+    assert_eq!(bench.actions(), [""; 0]);
+    bench.machine.begin(now);
+    assert_eq!(bench.actions(), ["spawn a", "spawn rq"]);
+}
+
+#[test]
 fn an_unknown_name_is_answered_with_those_that_there_are() {
     let mut bench = Bench::new([spec("a"), spec("b")]);
     let error = bench.machine.command(CompanionCommand::Stop, "c", bench.now).unwrap_err();
