@@ -102,7 +102,7 @@
 //! Workers may outlive their parent if there is a subreaper above it ([`adopt_orphans`]). They then hold [`Ancestors`], so
 //! that they live as long as one of the two does. A sibling of the dead parent gets handles on them ([`Child::adopt`], by
 //! [`ProcessIdentity`], and [`Heartbeat::of_process`]), and its pool goes on with them ([`Pool::adopting`]). Which
-//! processes those are, the dead must have written down.
+//! processes those are, the dead must have written down; in a [`Ledger`], the processes do it themselves.
 //!
 //! # What a fork must not carry over
 //!
@@ -133,6 +133,7 @@ mod exit_status;
 mod fork;
 mod heartbeat;
 mod inherited;
+mod ledger;
 mod memory;
 mod notice;
 mod orphans;
@@ -170,6 +171,7 @@ pub use exit_status::ExitStatus;
 pub use fork::{Child, Fork, ForkError, Newborn, fork, spawn_child};
 pub use heartbeat::Heartbeat;
 pub use inherited::{InheritedError, InheritedListener, take_inherited, take_inherited_listener};
+pub use ledger::Ledger;
 pub use memory::{keep_buffers_up_to, keep_large_buffers};
 pub use nix::sys::signal::Signal;
 pub use nix::unistd::Pid;

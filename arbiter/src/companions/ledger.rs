@@ -1,1 +1,0 @@
-//! Which processes a manager has started, for the one that follows it.
