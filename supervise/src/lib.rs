@@ -104,6 +104,11 @@
 //! [`ProcessIdentity`], and [`Heartbeat::of_process`]), and its pool goes on with them ([`Pool::adopting`]). Which
 //! processes those are, the dead must have written down; in a [`Ledger`], the processes do it themselves.
 //!
+//! ## Work that is not ours
+//!
+//! A process that takes no part in all this, such as a program to execute, is started by [`Launch`]: in its working
+//! directory, with its variables and streams, and with a sentence for the parent if one of them cannot be had.
+//!
 //! # What a fork must not carry over
 //!
 //! - **Locks.** Only a process with one thread forks; see [`SingleThread`].
@@ -133,6 +138,7 @@ mod exit_status;
 mod fork;
 mod heartbeat;
 mod inherited;
+mod launch;
 mod ledger;
 mod memory;
 mod notice;
@@ -171,6 +177,7 @@ pub use exit_status::ExitStatus;
 pub use fork::{Child, Fork, ForkError, Newborn, fork, spawn_child};
 pub use heartbeat::Heartbeat;
 pub use inherited::{InheritedError, InheritedListener, take_inherited, take_inherited_listener};
+pub use launch::{Launch, Launched, Output, Work};
 pub use ledger::Ledger;
 pub use memory::{keep_buffers_up_to, keep_large_buffers};
 pub use nix::sys::signal::Signal;

@@ -4,12 +4,11 @@ use std::io::{Read, Write};
 
 use gunmetal_supervise::{
     AdoptError, Ancestors, Child, ChildSetup, ExitStatus, Pid, ProcessIdentity, Signal, adopt_orphans,
-    reap_orphans,
 };
 use nix::unistd::getpid;
 
 use crate::Case;
-use crate::cases::{Guarded, await_go, child, go, pipe, sleep_long};
+use crate::cases::{Guarded, await_go, child, go, pipe, reap_orphan, sleep_long};
 
 pub(crate) const CASES: &[Case] = &[
     (
@@ -61,16 +60,6 @@ fn kill(parent: &mut Guarded) {
     parent.wait_in_time();
 }
 
-/// Reaps the orphan, which has ended or is about to.
-fn reap(orphan: Pid) -> ExitStatus {
-    loop {
-        if let Some((_, status)) = reap_orphans(|_| false).into_iter().find(|(pid, _)| *pid == orphan) {
-            return status;
-        }
-        std::thread::yield_now();
-    }
-}
-
 fn an_orphan_is_adopted_by_a_sibling_of_its_parent() {
     adopt_orphans().unwrap();
     let (orphaned, go_on) = pipe();
@@ -86,7 +75,7 @@ fn an_orphan_is_adopted_by_a_sibling_of_its_parent() {
         5
     });
     assert_eq!(sibling.wait_in_time(), ExitStatus::Code(5));
-    assert_eq!(reap(identity.pid), ExitStatus::Signal { signal: 15, core: false });
+    assert_eq!(reap_orphan(identity.pid), ExitStatus::Signal { signal: 15, core: false });
     drop(go_on);
     assert!(matches!(Child::adopt(identity, reaper), Err(AdoptError::Gone { .. })));
 }
@@ -101,7 +90,7 @@ fn who_has_a_parent_is_not_adopted() {
     // It is not tied to anybody yet.
     go(&go_on);
     go(&go_on);
-    assert_eq!(reap(identity.pid), ExitStatus::Code(7));
+    assert_eq!(reap_orphan(identity.pid), ExitStatus::Code(7));
 }
 
 fn another_process_with_the_same_pid_is_not_adopted() {
@@ -133,7 +122,7 @@ fn an_orphan_dies_with_the_subreaper() {
         std::thread::yield_now();
     }
     kill(&mut master);
-    assert_eq!(reap(pid), ExitStatus::Signal { signal: 9, core: false });
+    assert_eq!(reap_orphan(pid), ExitStatus::Signal { signal: 9, core: false });
 }
 
 fn a_stopped_orphan_wakes_and_notices() {
@@ -144,7 +133,7 @@ fn a_stopped_orphan_wakes_and_notices() {
     kill(&mut parent);
     go(&go_on);
     go(&go_on);
-    assert_eq!(reap(identity.pid), ExitStatus::Code(7));
+    assert_eq!(reap_orphan(identity.pid), ExitStatus::Code(7));
 }
 
 /// Whether nothing is left to read and the process waits for more.

@@ -1,13 +1,15 @@
 //! What the cases are written with.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::ops::{Deref, DerefMut};
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use gunmetal_supervise::{Child, ExitStatus, Newborn, Poller, Signal, spawn_child};
+use gunmetal_supervise::{Child, ExitStatus, Newborn, Pid, Poller, Signal, reap_orphans, spawn_child};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
@@ -15,6 +17,10 @@ use nix::unistd::pipe2;
 pub(crate) struct Guarded(Child);
 
 impl Guarded {
+    pub(crate) fn new(child: Child) -> Guarded {
+        Guarded(child)
+    }
+
     /// Waits for the child's end, with a deadline.
     pub(crate) fn wait_in_time(&mut self) -> ExitStatus {
         let mut poller = Poller::new();
@@ -49,6 +55,24 @@ impl Drop for Guarded {
 /// Forks a child that is killed at the end of the test at the latest.
 pub(crate) fn child(body: impl FnOnce(Newborn) -> i32) -> Guarded {
     Guarded(spawn_child(body).unwrap())
+}
+
+/// Reaps a process that was left to this one and has ended, or is about to.
+pub(crate) fn reap_orphan(orphan: Pid) -> ExitStatus {
+    loop {
+        if let Some((_, status)) = reap_orphans(|_| false).into_iter().find(|(pid, _)| *pid == orphan) {
+            return status;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// The descriptors that this process has open.
+pub(crate) fn open_descriptors() -> BTreeSet<RawFd> {
+    // Collected first: the listing has a descriptor of its own, which is closed by the time it is looked at.
+    let listed: Vec<_> = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path()).collect();
+    let number = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    listed.into_iter().filter(|path| fs::read_link(path).is_ok()).map(number).collect()
 }
 
 /// A blocking pipe between two processes.

@@ -1,7 +1,7 @@
 //! A child has what it names, and nothing else.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
@@ -9,7 +9,7 @@ use std::process::Command;
 use gunmetal_supervise::{ChildSetup, Heartbeat, OnExec, bind_unix, set_on_exec};
 
 use crate::Case;
-use crate::cases::{await_go, child, go, pipe, read_all};
+use crate::cases::{await_go, child, go, open_descriptors, pipe, read_all};
 
 pub(crate) const CASES: &[Case] = &[
     ("descriptors::a_child_keeps_only_what_it_names", a_child_keeps_only_what_it_names),
@@ -33,14 +33,7 @@ fn a_child_keeps_only_what_it_names() {
     let mut child = child(|newborn| {
         let setup = ChildSetup::new("test: child").keep(&kept).keep(&writer).keep(&kept);
         let parent = newborn.become_child(setup).unwrap();
-        // Collected first: the listing has a descriptor of its own, which is closed by the time it is looked at.
-        let open: Vec<_> =
-            fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path()).collect();
-        let open: Vec<_> = open
-            .iter()
-            .filter(|path| fs::read_link(path).is_ok())
-            .map(|path| path.file_name().unwrap().to_str().unwrap())
-            .collect();
+        let open: Vec<String> = open_descriptors().iter().map(ToString::to_string).collect();
         write!(&writer, "{} {}", parent.as_fd().as_raw_fd(), open.join(" ")).unwrap();
         0
     });

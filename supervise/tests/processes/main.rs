@@ -12,6 +12,8 @@ mod descriptors;
 mod driver;
 mod environment;
 mod forking;
+mod launching;
+mod ledgers;
 mod parents;
 mod signals;
 mod titles;
@@ -38,6 +40,8 @@ const MODULES: &[&[Case]] = &[
     parents::CASES,
     adoption::CASES,
     environment::CASES,
+    launching::CASES,
+    ledgers::CASES,
     driver::CASES,
 ];
 
