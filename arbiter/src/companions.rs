@@ -9,7 +9,6 @@
 mod config;
 mod control;
 mod launch;
-mod ledger;
 
 pub use config::{
     CompanionBody, CompanionConfig, CompanionOutput, CompanionTarget, CompanionsConfig, RereadCompanions,
