@@ -9,7 +9,12 @@
 mod config;
 mod control;
 mod launch;
+mod log;
+mod manager;
+mod process;
+mod status;
 
 pub use config::{
     CompanionBody, CompanionConfig, CompanionOutput, CompanionTarget, CompanionsConfig, RereadCompanions,
 };
+pub(crate) use process::spawn;

@@ -13,6 +13,7 @@
 //! second one, from which workers are forked until it has taken over or failed. An upgrade ([`upgrade`]) has a second master.
 
 mod boot;
+mod companion_side;
 mod dirty_side;
 mod generation;
 mod http_crew;
@@ -36,6 +37,7 @@ use crate::listener::SocketFile;
 use crate::memory_limit::MemoryLimit;
 use crate::{MasterConfig, MasterProcess, ServiceError, hooks};
 
+use companion_side::CompanionSide;
 use dirty_side::DirtySide;
 use generation::Generation;
 use systemd::Systemd;
@@ -60,8 +62,12 @@ struct Master<'a> {
     signals: Signals,
     /// `None` until the dirty arbiter is ready.
     http: Option<Crew>,
+    /// Whether all HTTP workers have been in service at a time.
+    http_is_booted: bool,
     memory: MemoryLimit,
     dirty: Option<DirtySide>,
+    /// Started together with the HTTP workers: companions may make calls, too.
+    companions: Option<CompanionSide>,
     /// The master that this one replaces, as long as it lives.
     elder: Option<OtherProcess>,
     /// The master that is to replace this one, as long as it lives.
@@ -94,6 +100,7 @@ enum Token {
     Signal,
     Http(Watch),
     Dirty(Watch),
+    Companions(Watch),
     ElderGone,
     UpgradeReady,
     UpgradeGone,
@@ -102,10 +109,10 @@ enum Token {
 impl Master<'_> {
     fn run(&mut self) -> Result<(), ServiceError> {
         if self.dirty.is_none() {
-            self.start_http();
+            self.start_http()?;
         }
         loop {
-            self.perform();
+            self.perform()?;
             if self.phase == Phase::Done {
                 return Ok(());
             }
@@ -114,6 +121,9 @@ impl Master<'_> {
                     Token::Signal => self.read_signals()?,
                     Token::Http(watch) => self.http.iter_mut().for_each(|crew| crew.news(watch)),
                     Token::Dirty(watch) => self.dirty.iter_mut().for_each(|dirty| dirty.crew.news(watch)),
+                    Token::Companions(watch) => {
+                        self.companions.iter_mut().for_each(|side| side.crew.news(watch));
+                    }
                     Token::ElderGone => self.promote(),
                     Token::UpgradeReady => self.upgrade_said(),
                     Token::UpgradeGone => self.upgrade_gone(),
@@ -138,6 +148,10 @@ impl Master<'_> {
             dirty.crew.watch(&mut poller, Token::Dirty);
             deadlines.push(dirty.crew.next_deadline());
         }
+        if let Some(side) = &self.companions {
+            side.crew.watch(&mut poller, Token::Companions);
+            deadlines.push(side.crew.next_deadline());
+        }
         if let Some(elder) = &self.elder {
             poller.readable(elder, Token::ElderGone);
         }
@@ -148,7 +162,9 @@ impl Master<'_> {
     }
 
     fn crews(&mut self) -> impl Iterator<Item = &mut Crew> {
-        self.http.iter_mut().chain(self.dirty.iter_mut().map(|dirty| &mut dirty.crew))
+        let dirty = self.dirty.iter_mut().map(|dirty| &mut dirty.crew);
+        let companions = self.companions.iter_mut().map(|side| &mut side.crew);
+        self.http.iter_mut().chain(companions).chain(dirty)
     }
 
     fn stop(&mut self, mode: StopMode) {
@@ -157,13 +173,13 @@ impl Master<'_> {
         }
         self.close_listeners();
         match mode {
-            // The dirty arbiter's turn comes when the HTTP workers are gone.
+            // The dirty arbiter's turn comes when HTTP workers and companions are gone.
             StopMode::Graceful => {
                 self.phase = Phase::StoppingHttp;
-                match &mut self.http {
-                    Some(http) => http.handle(Event::Stop(mode)),
-                    None => self.stop_dirty(),
-                }
+                let callers =
+                    self.http.iter_mut().chain(self.companions.iter_mut().map(|side| &mut side.crew));
+                callers.for_each(|crew| crew.handle(Event::Stop(mode)));
+                self.stop_dirty_if_alone();
             }
             StopMode::Now => {
                 if self.phase != Phase::Done {
@@ -212,9 +228,25 @@ impl Master<'_> {
         self.end_if_empty();
     }
 
+    /// Stops the dirty arbiter once nobody is left who might call it.
+    fn stop_dirty_if_alone(&mut self) {
+        let companions = self.companions.iter().map(|side| &side.crew);
+        if self.http.iter().chain(companions).all(|crew| crew.pool().is_stopped()) {
+            self.stop_dirty();
+        }
+    }
+
     fn end_if_empty(&mut self) {
         if self.crews().all(|crew| crew.pool().is_stopped()) {
             self.phase = Phase::Done;
+        }
+    }
+
+    /// Tells that the service is up, once everything is in service for the first time.
+    fn say_if_up(&mut self) {
+        let companions_are_booted = self.companions.as_ref().is_none_or(|side| side.is_booted);
+        if self.phase == (Phase::Serving { is_up: false }) && self.http_is_booted && companions_are_booted {
+            self.service_is_up();
         }
     }
 
@@ -268,16 +300,18 @@ impl Master<'_> {
     }
 
     /// Does what the pools ask for, until they ask for nothing more.
-    fn perform(&mut self) {
+    fn perform(&mut self) -> Result<(), ServiceError> {
         loop {
             if let Some(action) = self.dirty.as_mut().and_then(DirtySide::next_action) {
-                self.perform_dirty(action);
+                self.perform_dirty(action)?;
+            } else if let Some(action) = self.companions.as_mut().and_then(CompanionSide::next_action) {
+                self.perform_companions(action);
             } else if let Some(action) =
                 self.http.as_mut().and_then(|http| http.next_action(|_, signal| Some(signal)))
             {
                 self.perform_http(action);
             } else {
-                return;
+                return Ok(());
             }
         }
     }

@@ -9,7 +9,6 @@
 //! as they go, and the rest is done when they go on. A client's memory is bounded by one line and one answer, and no
 //! request of it is read before its last answer has been. Silence in the middle of a line or of an answer ends after
 //! [`PATIENCE`]; silence between two requests ends when there are [`MAX_CLIENTS`] and one more comes.
-#![allow(dead_code, unused_imports, reason = "until the manager has its loop")]
 
 mod client;
 mod reply;

@@ -5,13 +5,15 @@ use gunmetal_supervise::{Action, Departure, Event, ExitStatus, WorkerId, WorkerS
 use super::{Master, Phase};
 use crate::crew::Crew;
 use crate::memory_limit::MemoryLimit;
-use crate::{HttpWorkerExit, HttpWorkerProcess, hooks, http_process, report};
+use crate::{HttpWorkerExit, HttpWorkerProcess, ServiceError, hooks, http_process, report};
 
 impl Master<'_> {
-    pub(super) fn start_http(&mut self) {
+    /// Starts HTTP workers and companions: whom they call is there.
+    pub(super) fn start_http(&mut self) -> Result<(), ServiceError> {
         self.phase = Phase::Serving { is_up: false };
         self.tell_count(None, self.current.workers());
         self.http = Some(Crew::new(self.current.pool_config(), self.current.heartbeats()));
+        self.start_companions()
     }
 
     pub(super) fn perform_http(&mut self, action: Action) {
@@ -34,11 +36,14 @@ impl Master<'_> {
                     }
                 }
             }
-            Action::Booted => self.service_is_up(),
+            Action::Booted => {
+                self.http_is_booted = true;
+                self.say_if_up();
+            }
             Action::ReloadDone => self.reload_done(),
             Action::ReloadFailed(failure) => self.reload_failed(failure),
             Action::GiveUp(failure) => self.give_up(Some("HTTP worker"), &failure),
-            Action::PoolStopped if self.phase == Phase::StoppingHttp => self.stop_dirty(),
+            Action::PoolStopped if self.phase == Phase::StoppingHttp => self.stop_dirty_if_alone(),
             Action::PoolStopped => self.end_if_empty(),
             action => report::action("HTTP worker", &action),
         }

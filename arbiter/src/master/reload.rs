@@ -86,6 +86,7 @@ impl Master<'_> {
             old.pid_file.iter().for_each(PidFile::remove);
         }
         self.show_title();
+        self.reload_companions();
         self.set_memory_limit();
         let wanted = self.current.workers();
         if let Some(http) = self.http.as_mut().filter(|http| http.slot_count() != wanted) {
