@@ -294,10 +294,10 @@ impl<'a> Manager<'a> {
     }
 
     fn spawn(&mut self, name: &str, id: LaunchId) {
-        let Some(config) = self.companions.get(name) else { return };
         let taken: Vec<usize> = self.processes.values().map(|process| process.slot).collect();
         let slot = (0..).find(|slot| !taken.contains(slot)).unwrap_or(taken.len());
-        match launch(config, &self.config.processes, self.ledger, slot) {
+        let config = self.companions.get(name).ok_or_else(|| io::Error::other("it is not configured"));
+        match config.and_then(|config| launch(config, &self.config.processes, self.ledger, slot)) {
             Ok(Launched { child, words }) => {
                 tracing::info!("Booting companion {name} with pid: {}", child.pid());
                 self.processes.insert(id, Process { child, words: Some(words), slot });
