@@ -10,7 +10,7 @@ mod places;
 mod run;
 mod serve;
 mod share;
-mod shutdown;
+mod signals;
 mod threads;
 mod worker;
 

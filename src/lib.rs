@@ -63,8 +63,10 @@ mod log_level;
 mod logging;
 mod preload;
 mod program;
+mod runtime;
 mod server;
 mod settings;
+mod shutdown;
 pub mod tls;
 
 pub use gunmetal_arbiter::{

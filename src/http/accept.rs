@@ -10,7 +10,7 @@ use gunmetal_supervise::accept_interruptible;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::shutdown::Shutdown;
+use crate::shutdown::Shutdown;
 
 /// What a listener has accepted; in blocking mode.
 #[derive(Debug)]

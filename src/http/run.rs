@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use gunmetal_arbiter::{Hooks, HttpProcess};
 use gunmetal_supervise::{APP_LOAD_FAILED, STARTUP_FAILED};
-use tokio::runtime::Builder;
 
 use super::{HttpOutcome, HttpWorker, chain};
-use crate::Settings;
 use crate::preload::{self, Load, LoadError};
+use crate::{Settings, runtime};
 
 /// What an HTTP worker does, the kind of its closure forgotten.
 pub(crate) type HttpClosure = Box<dyn Fn(HttpWorker) -> Result<(), String>>;
@@ -24,20 +23,13 @@ pub(crate) fn blocking<R: HttpOutcome>(closure: impl Fn(HttpWorker) -> R + 'stat
 /// An async closure, on a tokio runtime that also beats the heart.
 pub(crate) fn on_runtime<R: HttpOutcome>(closure: impl AsyncFn(HttpWorker) -> R + 'static) -> HttpClosure {
     Box::new(move |worker| {
-        let runtime = Builder::new_multi_thread()
-            .enable_all()
-            .thread_name("http")
-            .build()
-            .map_err(|error| format!("tokio runtime: {}", chain(&error)))?;
-        let result = runtime.block_on(async {
+        let serving = async {
             if let Some(timeout) = worker.settings().timeout {
                 tokio::spawn(beat(worker.clone(), timeout / 2));
             }
             closure(worker.clone()).await
-        });
-        // What still blocks a thread of the pool must not hold up the end.
-        runtime.shutdown_background();
-        result.into_result()
+        };
+        runtime::block_on("http", serving)?.into_result()
     })
 }
 

@@ -17,8 +17,9 @@ use super::Connection;
 use super::accept::{self, Accepted};
 use super::run::{Context, panic_text};
 use super::share::{self, Share};
-use super::shutdown::{Order, Shutdown};
+use super::signals::{self, Order};
 use crate::Settings;
+use crate::shutdown::Shutdown;
 
 /// One HTTP worker process, seen from inside: its listeners, its clients, and its understanding with the master.
 ///
@@ -74,7 +75,7 @@ impl HttpWorker {
             hooks,
         });
         let at_signal = Self { shared: Arc::clone(&shared) };
-        super::shutdown::listen(shared.settings.graceful_timeout, move |order| match order {
+        signals::listen(shared.settings.graceful_timeout, move |order| match order {
             Order::Finish => at_signal.shared.shut_down(),
             Order::Leave => at_signal.exits(),
             Order::Abort => at_signal.call("worker_abort", |hooks, process| hooks.worker_abort(process)),
