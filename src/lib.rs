@@ -58,6 +58,7 @@
 //! and `--help`. `--check-config` says whether they are in order, `--print-config` what they are and where each came from.
 #![forbid(unsafe_code)]
 
+mod companion;
 mod http;
 mod log_level;
 mod logging;
@@ -69,6 +70,7 @@ mod settings;
 mod shutdown;
 pub mod tls;
 
+pub use companion::Companion;
 pub use gunmetal_arbiter::{
     BindAddress, DirtyArbiterStart, DirtyWorker, DirtyWorkerExit, ExitStatus, Hooks, HttpWorkerExit,
     HttpWorkerProcess, Listener, MasterProcess,

@@ -7,15 +7,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use gunmetal_arbiter::{
-    Account, Allocation, AppLimit, DirtyConfig, Hooks, HttpBody, MasterConfig, ProcessConfig,
+    Account, Allocation, AppLimit, CompanionsConfig, DirtyConfig, Hooks, HttpBody, MasterConfig,
+    ProcessConfig,
 };
 use gunmetal_dirty::AppRegistry;
 use gunmetal_supervise::{remove_env, set_env};
 use nix::unistd::getgid;
 
 use crate::http::{self, HttpClosure};
-use crate::preload::Load;
-use crate::settings::{SettingsError, Sources};
+use crate::preload::Loaders;
+use crate::settings::{Companions, SettingsError, Sources};
 use crate::{Settings, logging};
 
 /// What a program has said of its service.
@@ -23,22 +24,24 @@ pub(crate) struct Program {
     pub(crate) registry: AppRegistry,
     pub(crate) http: Option<Rc<HttpClosure>>,
     pub(crate) hooks: Arc<dyn Hooks>,
-    pub(crate) loaders: Arc<[Load]>,
+    pub(crate) loaders: Arc<Loaders>,
     pub(crate) sources: Sources,
     /// The variables that settings have set, each with what it was before.
     pub(crate) environment: RefCell<BTreeMap<String, Option<OsString>>>,
 }
 
 impl Program {
-    /// Reads the settings, as they are now.
-    pub(crate) fn settings(&self) -> Result<Settings, SettingsError> {
-        self.sources.resolve()
+    /// Reads the settings, as they are now, and the companions.
+    pub(crate) fn settings(&self) -> Result<(Settings, Companions), SettingsError> {
+        self.sources.resolve(None)
     }
 
     /// What a reload by SIGHUP leads to; `running` are the settings that the service was started with, some of which only
     /// another start changes.
     pub(crate) fn reread(self: &Rc<Self>, running: &Settings) -> Result<MasterConfig, String> {
-        let mut settings = self.settings().map_err(|error| http::chain(&error))?;
+        let running_in = running.chdir.as_deref().unwrap_or(&self.sources.directory);
+        let resolved = self.sources.resolve(Some(running_in));
+        let (mut settings, companions) = resolved.map_err(|error| http::chain(&error))?;
         for name in running.fixed_but_changed(&settings) {
             tracing::warn!("{name} has changed, which takes effect with the next start or upgrade (USR2)");
         }
@@ -48,13 +51,20 @@ impl Program {
         // All that shares sockets with the dirty side runs as one user.
         settings.user = running.user.clone();
         settings.group = running.group.clone();
-        self.master_config(settings).map_err(|error| http::chain(&error))
+        settings.chdir = running.chdir.clone();
+        self.master_config(settings, companions).map_err(|error| http::chain(&error))
     }
 
     /// What the master runs with these settings.
-    pub(crate) fn master_config(self: &Rc<Self>, settings: Settings) -> Result<MasterConfig, SettingsError> {
+    pub(crate) fn master_config(
+        self: &Rc<Self>,
+        settings: Settings,
+        companions: Companions,
+    ) -> Result<MasterConfig, SettingsError> {
         let tls = settings.tls()?;
         let dirty = self.dirty_config(&settings);
+        let has_companions = !companions.companions.is_empty() || settings.companion_config_file.is_some();
+        let companions = has_companions.then(|| self.companions_config(&settings, companions));
         let settings = Arc::new(settings);
         let is_tls = tls.is_some();
         let (program, entered) = (Rc::clone(self), Arc::clone(&settings));
@@ -78,7 +88,7 @@ impl Program {
             leave: logging::leave,
             reopen_logs: logging::reopen,
             dirty: (dirty.workers > 0).then_some(dirty),
-            companions: None,
+            companions,
         })
     }
 
@@ -89,8 +99,7 @@ impl Program {
     ) -> Option<HttpBody> {
         let closure = Rc::clone(self.http.as_ref().filter(|_| settings.workers > 0)?);
         let (settings, hooks) = (Arc::clone(settings), Arc::clone(&self.hooks));
-        // Those of the master are inherited.
-        let loaders = if settings.preload_app { Arc::from([]) } else { Arc::clone(&self.loaders) };
+        let loaders = Arc::clone(&self.loaders);
         Some(Rc::new(move |process| {
             let context = http::Context {
                 settings: Arc::clone(&settings),
@@ -124,8 +133,6 @@ impl Program {
             |allocation: &Allocation| if allocation.apps().is_empty() { 0 } else { allocation.minimum() };
         let allocation = Allocation::new(apps);
         let loaders = Arc::clone(&self.loaders);
-        let load: Arc<dyn Fn() -> Result<(), String> + Send + Sync> =
-            Arc::new(move || crate::preload::run(&loaders));
         DirtyConfig {
             workers: settings.dirty_workers.unwrap_or_else(|| default_workers(&allocation)),
             allocation,
@@ -140,16 +147,43 @@ impl Program {
             max_rss: settings.dirty_max_rss,
             processes: process_config(settings),
             refresh: Rc::new(move || program.refresh()),
-            load: (!settings.preload_app && !self.loaders.is_empty()).then_some(load),
+            load: Some(Arc::new(move || loaders.run())),
             hooks: Arc::clone(&self.hooks),
             reopen_logs: logging::reopen,
         }
     }
 
-    /// The same for a dirty arbiter that reloads. A master has read the settings before it passed the signal on.
+    /// What the companion manager runs with these settings.
+    fn companions_config(self: &Rc<Self>, settings: &Settings, companions: Companions) -> CompanionsConfig {
+        let Companions { companions, control_socket, manager, .. } = companions;
+        let directory = settings.chdir.as_ref().unwrap_or(&self.sources.directory).clone();
+        let (rereading, refreshing, running) = (Rc::clone(self), Rc::clone(self), manager.clone());
+        CompanionsConfig {
+            companions,
+            control_socket,
+            control_socket_mode: manager.control_socket_mode(),
+            shutdown_buffer: manager.shutdown_buffer(),
+            manager_stop_timeout: manager.stop_timeout(),
+            processes: process_config(settings),
+            reread: Rc::new(move || {
+                let read = rereading.sources.companions(&directory);
+                let Companions { companions, manager, .. } = read.map_err(|error| http::chain(&error))?;
+                for name in running.changed(&manager) {
+                    tracing::warn!(
+                        "{name} has changed, which takes effect with the next start or upgrade (USR2)"
+                    );
+                }
+                Ok(companions)
+            }),
+            refresh: Rc::new(move || refreshing.refresh()),
+            reopen_logs: logging::reopen,
+        }
+    }
+
+    /// The same for a dirty arbiter or a companion manager that reloads. A master has read the settings before it passed the signal on.
     fn refresh(&self) {
         match self.settings() {
-            Ok(settings) => self.enter(&settings),
+            Ok((settings, _)) => self.enter(&settings),
             Err(error) => tracing::error!(
                 "environment and log stay as they are, the settings cannot be read: {}",
                 http::chain(&error)

@@ -13,19 +13,21 @@ use gunmetal_arbiter::{Hooks, NoHooks, ServiceError, StartContext, run_dirty_onl
 use gunmetal_dirty::{AppRegistry, DirtyApp};
 use gunmetal_supervise::{DaemonError, Daemonized, Readiness, SingleThread, ThreadsError, daemonize};
 
+use crate::companion::{self, Companion, CompanionClosure, Functions};
 use crate::http::{self, HttpClosure, HttpOutcome, HttpWorker};
 use crate::logging;
-use crate::preload::{self, Load, LoadError};
+use crate::preload::{LoadError, Loaders};
 use crate::program::Program;
 use crate::settings::{Flags, FlagsError, Layer, SettingsError, Sources, Task, Variables, unknown_variables};
 
-/// A service: its dirty apps, its HTTP workers, and the defaults of its settings.
+/// A service: its dirty apps, its HTTP workers, its companions, and the defaults of its settings.
 ///
 /// Everything set here is a default: the command line, the environment and the configuration file go before it.
 pub struct Server {
     registry: AppRegistry,
     http: Option<HttpClosure>,
-    loaders: Vec<Load>,
+    companions: Functions,
+    loaders: Loaders,
     defaults: Layer,
     hooks: Arc<dyn Hooks>,
     /// A default that is not allowed is reported by [`run`](Self::run), which has somebody to report it to.
@@ -33,12 +35,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// A service without apps and without HTTP workers.
+    /// A service without apps, HTTP workers and companions.
     pub fn new() -> Self {
         Self {
             registry: AppRegistry::default(),
             http: None,
-            loaders: Vec::new(),
+            companions: Functions::default(),
+            loaders: Loaders::default(),
             defaults: Layer::default(),
             hooks: Arc::new(NoHooks),
             mistakes: Vec::new(),
@@ -75,6 +78,50 @@ impl Server {
         self
     }
 
+    /// Registers what a companion does, as a function that blocks: it runs on the main thread of a process of its own, which
+    /// the companion manager starts, watches and, whenever it ends without having been told to, starts again.
+    ///
+    /// The name, `scheduler` or `jobs:scheduler`, is what the configuration has as `target`. Without a configuration of
+    /// companions every function runs as one that is called by the last part of its name.
+    ///
+    /// The process exits with 0 for `Ok`, and with 1 for an error, which is logged.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use gunmetal::{Companion, Server};
+    ///
+    /// fn scheduler(companion: Companion) {
+    ///     while !companion.wait_for_shutdown(Duration::from_secs(60)) {
+    ///         println!("a minute has gone by");
+    ///     }
+    /// }
+    ///
+    /// fn main() -> std::process::ExitCode {
+    ///     Server::new().companion("jobs:scheduler", scheduler).run()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn companion<R: HttpOutcome>(self, name: &str, function: impl Fn(Companion) -> R + 'static) -> Self {
+        self.register(name, companion::blocking(function))
+    }
+
+    /// The same as [`companion`](Self::companion) for an async function, which gets a multi-threaded tokio runtime.
+    #[must_use]
+    pub fn companion_async<R: HttpOutcome>(
+        self,
+        name: &str,
+        function: impl AsyncFn(Companion) -> R + 'static,
+    ) -> Self {
+        self.register(name, companion::on_runtime(function))
+    }
+
+    fn register(mut self, name: &str, closure: CompanionClosure) -> Self {
+        if let Err(mistake) = self.companions.register(name, closure) {
+            self.mistakes.push(mistake.into());
+        }
+        self
+    }
+
     /// What the program does at the stations of the service's life.
     #[must_use]
     pub fn hooks(mut self, hooks: impl Hooks + 'static) -> Self {
@@ -93,7 +140,7 @@ impl Server {
         T: Send + Sync + 'static,
         Result<(), E>: HttpOutcome,
     {
-        self.loaders.push(preload::loader(load));
+        self.loaders.add(load);
         self
     }
 
@@ -148,12 +195,14 @@ impl Server {
         if let Some(mistake) = self.mistakes.drain(..).next() {
             return Err(Failure::Settings(mistake));
         }
+        let loaders = Arc::new(self.loaders);
         let sources = Sources {
             flags: flags.layer,
             config: flags.config,
             program: self.defaults,
             variables: Variables::of_this_process(),
             registered: self.registry.paths().map(str::to_owned).collect(),
+            functions: self.companions.with_loaders(&loaders),
             // Without a working directory, absolute paths still work.
             directory: std::env::current_dir().unwrap_or_default(),
         };
@@ -161,16 +210,16 @@ impl Server {
             registry: self.registry,
             http: self.http.map(Rc::new),
             hooks: self.hooks,
-            loaders: self.loaders.into(),
+            loaders,
             sources,
             environment: BTreeMap::new().into(),
         });
-        let settings = program.settings().map_err(Failure::Settings)?;
+        let (settings, companions) = program.settings().map_err(Failure::Settings)?;
         if let Some(path) = &settings.chdir {
             std::env::set_current_dir(path)
                 .map_err(|source| Failure::Settings(SettingsError::Chdir { path: path.clone(), source }))?;
         }
-        let config = program.master_config(settings.clone()).map_err(Failure::Settings)?;
+        let config = program.master_config(settings.clone(), companions).map_err(Failure::Settings)?;
         match flags.task {
             Task::CheckConfig => {
                 unknown_variables(variable_names()).iter().for_each(|remark| eprintln!("gunmetal: {remark}"));
@@ -196,13 +245,17 @@ impl Server {
         program.set_environment(&settings.env);
 
         if settings.preload_app {
-            preload::run(&program.loaders).map_err(|words| Failure::Load(LoadError(words)))?;
+            program.loaders.run().map_err(|words| Failure::Load(LoadError(words)))?;
             SingleThread::check().map_err(|error| {
                 Failure::Load(LoadError(format!("it left a thread behind: {}", http::chain(&error))))
             })?;
         }
         if flags.task == Task::ServeDirtyOnly {
-            for (name, is_set) in [("daemon", settings.daemon), ("pidfile", settings.pidfile.is_some())] {
+            for (name, is_set) in [
+                ("daemon", settings.daemon),
+                ("pidfile", settings.pidfile.is_some()),
+                ("companion_workers", config.companions.is_some()),
+            ] {
                 if is_set {
                     tracing::warn!("{name} does nothing with --dirty-only");
                 }

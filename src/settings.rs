@@ -3,6 +3,7 @@
 mod accept_mode;
 mod account;
 mod assignment;
+mod companions;
 mod environment;
 mod error;
 mod file;
@@ -13,6 +14,7 @@ mod log_format;
 mod origin;
 mod printed;
 mod raw;
+mod section;
 mod size;
 mod sources;
 mod table;
@@ -32,6 +34,7 @@ pub use accept_mode::AcceptMode;
 pub use account::{GroupName, UserName};
 pub use log_format::LogFormat;
 
+pub(crate) use companions::Companions;
 pub(crate) use environment::{Variables, unknown as unknown_variables};
 pub(crate) use error::SettingsError;
 pub(crate) use flags::{Flags, FlagsError, Task};
@@ -78,6 +81,10 @@ pub struct Settings {
     pub dirty_max_rss: Option<u64>,
     /// Where the dirty arbiter listens; `None` is a path in the temporary directory with the master's pid in it.
     pub dirty_socket: Option<PathBuf>,
+    /// The file that companions are configured in; `None` is the configuration file.
+    pub companion_config_file: Option<PathBuf>,
+    /// Where the companion manager listens for commands.
+    pub companion_control_socket: PathBuf,
     /// Connections that may wait in the queue of each listener.
     pub backlog: u32,
     /// Whether each HTTP worker has listening sockets of its own, between which the kernel distributes.
@@ -146,6 +153,7 @@ impl Settings {
             ("dirty_max_requests_jitter", self.dirty_max_requests_jitter != other.dirty_max_requests_jitter),
             ("dirty_max_rss", self.dirty_max_rss != other.dirty_max_rss),
             ("dirty_socket", self.dirty_socket != other.dirty_socket),
+            ("companion_control_socket", self.companion_control_socket != other.companion_control_socket),
         ]
         .into_iter()
         .filter_map(|(name, has_changed)| has_changed.then_some(name))
@@ -177,6 +185,8 @@ impl Settings {
             dirty_max_requests_jitter: required(layer.dirty_max_requests_jitter),
             dirty_max_rss: Some(required(layer.dirty_max_rss)).filter(|limit| *limit > 0),
             dirty_socket: value(layer.dirty_socket),
+            companion_config_file: value(layer.companion_config_file),
+            companion_control_socket: required(layer.companion_control_socket),
             backlog: required(layer.backlog),
             reuse_port: required(layer.reuse_port),
             accept_mode: required(layer.accept_mode),

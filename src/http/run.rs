@@ -9,7 +9,7 @@ use gunmetal_arbiter::{Hooks, HttpProcess};
 use gunmetal_supervise::{APP_LOAD_FAILED, STARTUP_FAILED};
 
 use super::{HttpOutcome, HttpWorker, chain};
-use crate::preload::{self, Load, LoadError};
+use crate::preload::{LoadError, Loaders};
 use crate::{Settings, runtime};
 
 /// What an HTTP worker does, the kind of its closure forgotten.
@@ -38,8 +38,8 @@ pub(crate) struct Context {
     pub(crate) settings: Arc<Settings>,
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) hooks: Arc<dyn Hooks>,
-    /// What each worker loads for itself.
-    pub(crate) loaders: Arc<[Load]>,
+    /// What each worker loads for itself, unless the master has.
+    pub(crate) loaders: Arc<Loaders>,
 }
 
 /// Runs an HTTP worker process to its end; returns its exit code.
@@ -52,7 +52,7 @@ pub(crate) fn run(closure: &HttpClosure, process: HttpProcess, context: Context)
             return STARTUP_FAILED;
         }
     };
-    let code = match preload::run(&loaders) {
+    let code = match loaders.run() {
         Ok(()) => serve(closure, &worker),
         Err(words) => {
             worker.fail(&LoadError(words).to_string());

@@ -165,6 +165,18 @@ impl Server {
         self.set(Key::DirtySocket, Raw::Text(path.into()))
     }
 
+    /// The default of `companion_config_file`: the file that companions are configured in, and nothing else.
+    #[must_use]
+    pub fn companion_config_file(self, path: impl Into<String>) -> Self {
+        self.set(Key::CompanionConfigFile, Raw::Text(path.into()))
+    }
+
+    /// The default of `companion_control_socket`: where the companion manager listens for commands.
+    #[must_use]
+    pub fn companion_control_socket(self, path: impl Into<String>) -> Self {
+        self.set(Key::CompanionControlSocket, Raw::Text(path.into()))
+    }
+
     /// The default of `proc_name`: what `ps` shows in brackets behind the role of each process.
     #[must_use]
     pub fn proc_name(self, name: impl Into<String>) -> Self {

@@ -83,6 +83,8 @@ layer! {
     dirty_max_requests_jitter: u64 = DirtyMaxRequestsJitter, whole_number();
     dirty_max_rss: u64 = DirtyMaxRss, size();
     dirty_socket: PathBuf = DirtySocket, path();
+    companion_config_file: PathBuf = CompanionConfigFile, path();
+    companion_control_socket: PathBuf = CompanionControlSocket, path();
     daemon: bool = Daemon, switch();
     pidfile: PathBuf = Pidfile, path();
     user: UserName = User, user();

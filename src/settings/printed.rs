@@ -14,9 +14,18 @@ use super::log_format::LogFormat;
 use super::umask::Umask;
 use crate::log_level::LogLevel;
 
-/// A file that sets what `layer` does, with a comment behind each line that says where the value came from.
+/// A file that sets what `layer` does, with a comment behind each line that says where the value came from. What the file for
+/// companions says is for the caller to add.
 pub(super) fn file(layer: &Layer) -> String {
     let line = |key: Key| match layer.printed(key) {
+        // A file that has both would be refused.
+        Some((value, origin)) if key == Key::CompanionConfigFile => {
+            format!(
+                "# {} = {value} says what follows of companions  # {}\n",
+                key.name(),
+                in_a_line(&origin.to_string())
+            )
+        }
         Some((value, origin)) => format!("{} = {value}  # {}\n", key.name(), in_a_line(&origin.to_string())),
         None => format!("# {} is not set: {}\n", key.name(), key.entry().default.text()),
     };
@@ -133,6 +142,6 @@ impl Printed for LogLevel {
 }
 
 /// A comment ends with its line, whatever a path has in it.
-fn in_a_line(text: &str) -> String {
+pub(super) fn in_a_line(text: &str) -> String {
     text.replace(char::is_control, "?")
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::account::{GroupName, UserName};
+use super::section::{Item, Section};
 use super::umask::Umask;
 use super::{assignment, size};
 
@@ -18,7 +19,7 @@ pub(crate) enum Raw {
     Bool(bool),
     List(Vec<Raw>),
     /// Names and values, of a file only.
-    Table(Vec<(String, Raw)>),
+    Table(Section),
     /// A kind that no setting takes, and how the source shows it.
     Other(String),
 }
@@ -141,15 +142,19 @@ impl Raw {
                     other => Err(format!("{other} is not a string")),
                 })
                 .collect(),
-            Self::Table(entries) => entries
-                .iter()
-                .map(|(name, raw)| match raw {
-                    Self::Text(value) => assignment::check(name, value),
-                    other => Err(format!("{name} = {other} is not a string")),
-                })
-                .collect(),
+            Self::Table(_) => self.table_of_assignments(),
             _ => Err("neither a list nor a table".into()),
         }
+    }
+
+    /// The same of a table only.
+    pub(super) fn table_of_assignments(&self) -> Result<Vec<(String, String)>, String> {
+        let Self::Table(section) = self else { return Err("not a table".into()) };
+        let pair = |item: &Item| match &item.value {
+            Self::Text(value) => assignment::check(&item.name, value),
+            other => Err(format!("{} = {other} is not a string", item.name)),
+        };
+        section.items.iter().map(pair).collect()
     }
 
     /// A number of seconds, with decimals if need be.
@@ -203,10 +208,10 @@ impl fmt::Display for Raw {
                 let items: Vec<String> = items.iter().map(Self::to_string).collect();
                 write!(f, "[{}]", items.join(", "))
             }
-            Self::Table(entries) => {
-                let entries: Vec<String> =
-                    entries.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-                write!(f, "{{ {} }}", entries.join(", "))
+            Self::Table(section) => {
+                let items: Vec<String> =
+                    section.items.iter().map(|item| format!("{} = {}", item.name, item.value)).collect();
+                write!(f, "{{ {} }}", items.join(", "))
             }
         }
     }
@@ -270,11 +275,10 @@ mod tests {
         let text = |text: &str| Raw::Text(text.into());
         assert_eq!(pairs(text("A=1,B=2")), both);
         assert_eq!(pairs(Raw::List(vec![text("A=1"), text("B=2")])), both);
-        assert_eq!(pairs(Raw::Table(vec![("A".into(), text("1")), ("B".into(), text("2"))])), both);
-        assert_eq!(
-            pairs(Raw::Table(vec![("A".into(), Raw::Integer(1))])),
-            Err("A = 1 is not a string".into())
-        );
+        let item = |name: &str, value| Item { line: 1, name: name.into(), value };
+        let table = |items| Raw::Table(Section { line: 1, items });
+        assert_eq!(pairs(table(vec![item("A", text("1")), item("B", text("2"))])), both);
+        assert_eq!(pairs(table(vec![item("A", Raw::Integer(1))])), Err("A = 1 is not a string".into()));
         assert_eq!(pairs(Raw::List(vec![text("A")])), Err("\"A\" has no =".into()));
     }
 

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use gunmetal_arbiter::AppSpec;
 
+use super::companions::{self, Companions, Files, Place};
 use super::environment::Variables;
 use super::error::{SettingsError, did_you_mean};
+use super::file::File;
 use super::key::Key;
 use super::layer::{Given, Layer};
-use super::{Settings, file, printed};
+use super::{Settings, printed};
+use crate::companion::Functions;
 
 /// The sources of a service's settings: flag over environment over file over the program's default over gunicorn's.
 #[derive(Clone, Debug)]
@@ -22,18 +25,42 @@ pub(crate) struct Sources {
     pub(crate) variables: Variables,
     /// The app paths that may be named.
     pub(crate) registered: Vec<String>,
+    /// The functions that may be companions.
+    pub(crate) functions: Functions,
     /// Where the service was started: the configuration file and `chdir` are relative to it, also when they are read
     /// again from another working directory.
     pub(crate) directory: PathBuf,
 }
 
 impl Sources {
-    /// Reads the file, if there is one, and resolves the settings from all sources.
+    /// Reads the files, if there are any, and resolves the settings from all sources, and the companions with them.
+    ///
+    /// `running_in` is the working directory of a service that runs, which the settings no longer change; companions have paths
+    /// that are relative to it.
     ///
     /// # Errors
     /// A source cannot be read, or one of its values is not allowed.
-    pub(crate) fn resolve(&self) -> Result<Settings, SettingsError> {
-        Ok(Settings::of(self.layer()?))
+    pub(crate) fn resolve(&self, running_in: Option<&Path>) -> Result<(Settings, Companions), SettingsError> {
+        let (layer, companions) = self.read(running_in)?;
+        Ok((Settings::of(layer), companions))
+    }
+
+    /// The companions alone, of a service that runs in `directory`: whatever else is wrong with the sources.
+    ///
+    /// # Errors
+    /// The same, as far as companions go.
+    pub(crate) fn companions(&self, directory: &Path) -> Result<Companions, SettingsError> {
+        let above = self.flags.clone().over(self.variables.layer()?);
+        let main = match (self.main_file(), &above.companion_config_file) {
+            (Ok(main), _) => main,
+            // It would be looked at for what does not belong there.
+            (Err(_), Some(_)) => None,
+            (Err(error), None) => return Err(error),
+        };
+        let keys = [Key::CompanionConfigFile, Key::CompanionControlSocket];
+        let file = main.as_ref().map(|main| main.layer_of(&keys)).transpose()?;
+        let set = self.over_defaults(above, file.unwrap_or_default())?;
+        Ok(self.with_companions(set, main.as_ref(), directory)?.1)
     }
 
     /// What [`resolve`](Self::resolve) finds, as a configuration file.
@@ -41,18 +68,16 @@ impl Sources {
     /// # Errors
     /// The same.
     pub(crate) fn print(&self) -> Result<String, SettingsError> {
-        Ok(printed::file(&self.layer()?))
+        let (layer, companions) = self.read(None)?;
+        Ok(printed::file(&layer) + &companions.printed())
     }
 
     /// All sources in one, checked.
-    fn layer(&self) -> Result<Layer, SettingsError> {
-        let file = match self.config_path() {
-            Some(path) => file::read(&self.directory, &path)?,
-            None => Layer::default(),
-        };
-        let flags = self.flags.clone();
-        let set = flags.over(self.variables.layer()?).over(file).over(self.program.clone());
-        let mut layer = set.over(Layer::defaults()?);
+    fn read(&self, running_in: Option<&Path>) -> Result<(Layer, Companions), SettingsError> {
+        let main = self.main_file()?;
+        let file = main.as_ref().map(File::layer).transpose()?;
+        let above = self.flags.clone().over(self.variables.layer()?);
+        let mut layer = self.over_defaults(above, file.unwrap_or_default())?;
         if let Some(apps) = &layer.dirty_apps {
             check_apps(apps, &self.registered)?;
         }
@@ -63,11 +88,47 @@ impl Sources {
             check_directory(Key::Chdir, chdir, &self.directory)?;
             chdir.value = self.directory.join(&chdir.value);
         }
+        let base = layer.chdir.as_ref().map_or(&self.directory, |chdir| &chdir.value).clone();
         if let Some(directory) = &layer.worker_tmp_dir {
-            let base = layer.chdir.as_ref().map_or(&self.directory, |chdir| &chdir.value);
-            check_directory(Key::WorkerTmpDir, directory, base)?;
+            check_directory(Key::WorkerTmpDir, directory, &base)?;
         }
-        Ok(layer)
+        self.with_companions(layer, main.as_ref(), running_in.unwrap_or(&base))
+    }
+
+    fn main_file(&self) -> Result<Option<File>, SettingsError> {
+        self.config_path().map(|path| File::read(&self.directory, &path)).transpose()
+    }
+
+    /// What the command line and the environment say, over the file, over the program and the table.
+    fn over_defaults(&self, above: Layer, file: Layer) -> Result<Layer, SettingsError> {
+        Ok(above.over(file).over(self.program.clone()).over(Layer::defaults()?))
+    }
+
+    /// Reads the companions, and the setting that may stand beside them in their own file.
+    fn with_companions(
+        &self,
+        mut layer: Layer,
+        main: Option<&File>,
+        base: &Path,
+    ) -> Result<(Layer, Companions), SettingsError> {
+        let dedicated = match &layer.companion_config_file {
+            Some(named) => Some((File::read(base, &named.value)?, named.origin.clone())),
+            None => None,
+        };
+        if let Some((file, _)) = &dedicated {
+            let above = self.flags.clone().over(self.variables.layer()?);
+            let own = file.layer_of(&[Key::CompanionControlSocket])?;
+            layer.companion_control_socket = above
+                .companion_control_socket
+                .or(own.companion_control_socket)
+                .or(layer.companion_control_socket);
+        }
+        let files = Files { main, dedicated: dedicated.as_ref().map(|(file, named)| (file, named)) };
+        let place = Place { base, functions: &self.functions };
+        let socket = layer.companion_control_socket.clone();
+        let socket = socket.expect("the table of settings has a default for it");
+        let companions = companions::read(files, &socket, place)?;
+        Ok((layer, companions))
     }
 
     /// The file that is to be read: a named one must be there, the default one may be.

@@ -165,6 +165,17 @@ table! {
         default: Default::Unset("gunmetal-dirty-<pid>.sock in the temporary directory"),
         help: "Where the dirty arbiter listens",
     }
+    CompanionConfigFile {
+        name: "companion_config_file", flag: "companion-config-file", allowed: file,
+        default: Default::Unset("the configuration file"),
+        help: "TOML file that companions are configured in, and nothing else",
+    }
+    CompanionControlSocket {
+        name: "companion_control_socket", flag: "companion-control-socket",
+        allowed: || "the path of a unix socket".into(),
+        default: Default::Value("gunmetal-companion.sock"),
+        help: "Where the companion manager listens for commands",
+    }
     Daemon {
         name: "daemon", flag: "daemon", short: Some('D'), form: Form::Switch, allowed: switch,
         default: Default::Value("false"),
