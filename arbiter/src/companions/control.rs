@@ -104,7 +104,10 @@ impl Control {
 
     /// Does what is due.
     pub(super) fn tick(&mut self) {
-        let now = Instant::now();
+        self.tick_at(Instant::now());
+    }
+
+    fn tick_at(&mut self, now: Instant) {
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
         self.clients.retain(|client| !is_due(client.deadline()));
         if is_due(self.accept_again) {
