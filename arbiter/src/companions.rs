@@ -9,6 +9,7 @@
 mod config;
 mod control;
 mod launch;
+mod legacy;
 mod log;
 mod manager;
 mod process;
@@ -17,4 +18,5 @@ mod status;
 pub use config::{
     CompanionBody, CompanionConfig, CompanionOutput, CompanionTarget, CompanionsConfig, RereadCompanions,
 };
+pub(crate) use legacy::Legacy;
 pub(crate) use process::spawn;

@@ -82,7 +82,10 @@ impl Companions {
         match self.companions.iter_mut().find(|companion| companion.name() == name) {
             Some(companion) if companion.run().is_some() => return None,
             Some(companion) => {
-                let then = if companion.spec.autostart { Then::Start } else { Then::Rest(Rest::NotStarted) };
+                let then = match companion.rest() {
+                    Some(Rest::NotStarted) if companion.spec.autostart => Then::Start,
+                    rest => Then::Rest(rest.unwrap_or(Rest::NotStarted)),
+                };
                 companion.adopt_as(launch, then, now);
             }
             None => {
@@ -92,6 +95,13 @@ impl Companions {
             }
         }
         Some(launch)
+    }
+
+    /// Has a companion that was stopped by hand, when somebody else had it, stay so. Before [`adopt`](Self::adopt).
+    pub fn keep_stopped(&mut self, name: &str) {
+        if let Some(companion) = self.companions.iter_mut().find(|companion| companion.name() == name) {
+            companion.state = State::Resting(Rest::ByHand);
+        }
     }
 
     /// Starts those that are to be started without a command. Up to here none is, whatever happens.

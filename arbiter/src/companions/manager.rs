@@ -9,22 +9,26 @@
 //! the old one, waits until the first has ended its own: so no companion ever runs twice.
 
 mod answers;
+mod processes;
+mod specs;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
-    BindError as UnixBindError, Child, Companion, CompanionAction, CompanionEnd, CompanionEvent,
-    CompanionSpec, CompanionState, Companions, ExitStatus, Heartbeat, LaunchId, Launched, Ledger, Parent,
-    Pid, Poller, Readiness, ReadyReader, ReadyWriter, RestartPolicy, Signal, Signals, StopMode, resident_len,
+    BindError as UnixBindError, Companion, CompanionAction, CompanionEvent, Companions, Heartbeat, LaunchId,
+    Parent, Poller, ReadyWriter, Signal, Signals, StopMode,
 };
 
 use super::control::{Control, ControlWatch};
-use super::launch::launch;
+use super::legacy::{Legacy, Stopped};
 use super::{CompanionConfig, CompanionsConfig, log};
 use crate::listener::BindError;
 use crate::{ServiceError, report};
+
+use processes::{LOOK_INTERVAL, Process};
+use specs::spec;
 
 /// The manager's loop and everything it owns.
 pub(super) struct Manager<'a> {
@@ -33,7 +37,9 @@ pub(super) struct Manager<'a> {
     companions: BTreeMap<String, CompanionConfig>,
     machine: Companions,
     processes: BTreeMap<LaunchId, Process>,
-    ledger: &'a Ledger,
+    legacy: &'a Legacy,
+    /// `None` if it cannot be read.
+    stopped: Option<Stopped<'a>>,
     signals: Signals,
     /// `None` once it is gone.
     master: Option<Parent>,
@@ -60,15 +66,6 @@ enum Phase {
     },
 }
 
-/// A process of a companion.
-struct Process {
-    child: Child,
-    /// Where it says why it could not begin; `None` of one that another manager has started.
-    words: Option<ReadyReader>,
-    /// Its place in the ledger.
-    slot: usize,
-}
-
 #[derive(Clone, Copy)]
 enum Token {
     Signal,
@@ -81,7 +78,7 @@ impl<'a> Manager<'a> {
     pub(super) fn new(
         config: &'a CompanionsConfig,
         companions: Vec<CompanionConfig>,
-        ledger: &'a Ledger,
+        legacy: &'a Legacy,
         signals: Signals,
         master: Parent,
         ready: ReadyWriter,
@@ -93,7 +90,8 @@ impl<'a> Manager<'a> {
             machine: Companions::new(companions.iter().map(spec)),
             companions: by_name(companions),
             processes: BTreeMap::new(),
-            ledger,
+            legacy,
+            stopped: None,
             signals,
             master: Some(master),
             ready: Some(ready),
@@ -108,10 +106,17 @@ impl<'a> Manager<'a> {
     /// Runs until everything has ended. The error is one of a manager that never got going.
     pub(super) fn run(mut self) -> Result<(), String> {
         self.adopt();
-        if let Err(reason) = self.take_control() {
+        if let Err(error) = self.take_control() {
+            let reason = report::chain(&error);
             let told = self.ready.take().map(|ready| ready.failed(&reason));
             // The master logs it.
             return if matches!(told, Some(Ok(()))) { Ok(()) } else { Err(reason) };
+        }
+        if let Phase::Waiting { .. } = self.phase {
+            let path = self.config.control_socket.display();
+            tracing::warn!(
+                "Another companion manager listens at {path}: companions are started once it has ended"
+            );
         }
         if let Some(Err(error)) = self.ready.take().map(ReadyWriter::ready) {
             tracing::debug!(%error, "the master does not listen");
@@ -142,6 +147,7 @@ impl<'a> Manager<'a> {
             self.look_at_memory();
             self.beat();
             self.try_again();
+            self.note_stopped();
         }
     }
 
@@ -168,29 +174,8 @@ impl<'a> Manager<'a> {
         poller.wait(deadlines.into_iter().flatten().min())
     }
 
-    /// Takes over what a manager before this one has left, which has been told to end by its death.
-    fn adopt(&mut self) {
-        let Some(master) = self.master.as_ref().map(Parent::pid) else { return };
-        let leftovers = self.ledger.leftovers(master).unwrap_or_else(|error| {
-            tracing::error!(%error, "what another companion manager has left is not known");
-            Vec::new()
-        });
-        for (slot, name, child) in leftovers {
-            let pid = child.pid();
-            let Some(launch) = self.machine.adopt(&name, || stray(&name), Instant::now()) else {
-                tracing::error!("Companion {name} has another process, which is killed (pid: {pid})");
-                let _ = child.signal(Signal::SIGKILL);
-                continue;
-            };
-            tracing::warn!(
-                "Companion {name}: waiting for the end of what another manager has left (pid: {pid})"
-            );
-            self.processes.insert(launch, Process { child, words: None, slot });
-        }
-    }
-
-    /// Listens at the control socket and starts the companions, unless another manager does so.
-    fn take_control(&mut self) -> Result<(), String> {
+    /// Listens at the control socket and starts the companions. Tries again later, if another manager does so.
+    fn take_control(&mut self) -> Result<(), BindError> {
         let path = &self.config.control_socket;
         match Control::bind(path, self.config.control_socket_mode) {
             Ok(control) => {
@@ -201,32 +186,21 @@ impl<'a> Manager<'a> {
                 Ok(())
             }
             Err(BindError::Unix(UnixBindError::InUse { .. })) => {
-                tracing::warn!(
-                    "Another companion manager listens at {}: companions are started once it has ended",
-                    path.display()
-                );
                 self.phase = Phase::Waiting { again: Instant::now() + TRY_INTERVAL };
                 Ok(())
             }
-            Err(error) => Err(report::chain(&error)),
+            Err(error) => Err(error),
         }
     }
 
     fn try_again(&mut self) {
         let Phase::Waiting { again } = self.phase else { return };
         let now = Instant::now();
-        if now < again {
-            return;
-        }
-        let path = &self.config.control_socket;
-        match Control::bind(path, self.config.control_socket_mode) {
-            Ok(control) => {
-                self.control = Some(control);
-                self.phase = Phase::Managing;
-                tracing::info!("The other companion manager has ended: starting the companions");
-                self.machine.begin(now);
-            }
-            Err(_) => self.phase = Phase::Waiting { again: now + TRY_INTERVAL },
+        if now >= again
+            && let Err(error) = self.take_control()
+        {
+            tracing::error!("Companions cannot be started yet: {}", report::chain(&error));
+            self.phase = Phase::Waiting { again: now + TRY_INTERVAL };
         }
     }
 
@@ -293,73 +267,12 @@ impl<'a> Manager<'a> {
         }
     }
 
-    fn spawn(&mut self, name: &str, id: LaunchId) {
-        let taken: Vec<usize> = self.processes.values().map(|process| process.slot).collect();
-        let slot = (0..).find(|slot| !taken.contains(slot)).unwrap_or(taken.len());
-        let config = self.companions.get(name).ok_or_else(|| io::Error::other("it is not configured"));
-        match config.and_then(|config| launch(config, &self.config.processes, self.ledger, slot)) {
-            Ok(Launched { child, words }) => {
-                tracing::info!("Booting companion {name} with pid: {}", child.pid());
-                self.processes.insert(id, Process { child, words: Some(words), slot });
-            }
-            Err(error) => {
-                let reason = report::chain(&error);
-                let end = CompanionEnd::NotForked(reason);
-                self.machine.handle(CompanionEvent::Ended(id, end), Instant::now());
-            }
-        }
-    }
-
-    fn reap(&mut self, launch: LaunchId) {
-        let Some(process) = self.processes.get_mut(&launch) else { return };
-        let status = match process.child.try_wait() {
-            Ok(None) => return,
-            Ok(Some(status)) => status,
-            Err(error) => {
-                // Somebody else reaped it: it is gone all the same, and nobody knows how.
-                tracing::error!(%error, "exit status lost");
-                ExitStatus::Unknown
-            }
-        };
-        let Some(Process { words, slot, .. }) = self.processes.remove(&launch) else { return };
-        if let Err(error) = self.ledger.clear(slot) {
-            tracing::error!(%error, "the ledger of companions cannot be written");
-        }
-        let end = match words.map(ReadyReader::last_words) {
-            Some(Readiness::Failed(reason)) => CompanionEnd::NeverBegan(status, reason),
-            Some(Readiness::Ready | Readiness::Died) | None => CompanionEnd::Exit(status),
-        };
-        self.machine.handle(CompanionEvent::Ended(launch, end), Instant::now());
-    }
-
-    fn pid_of(&self, launch: Option<LaunchId>) -> Option<Pid> {
-        Some(self.processes.get(&launch?)?.child.pid())
-    }
-
-    /// Has companions that run and have grown beyond their limit restarted, once a second.
-    fn look_at_memory(&mut self) {
-        let now = Instant::now();
-        if now < self.next_look {
-            return;
-        }
-        self.next_look = now + LOOK_INTERVAL;
-        let mut grown = Vec::new();
-        for companion in self.machine.iter() {
-            let (Some(launch), Some(pid)) = (companion.launch(), self.pid_of(companion.launch())) else {
-                continue;
-            };
-            let Some(limit) = self.companions.get(companion.name()).and_then(|config| config.max_rss) else {
-                continue;
-            };
-            if let Ok(len) = resident_len(pid)
-                && len > limit
-                && companion.state() == CompanionState::Running
-            {
-                grown.push((launch, format!("it takes {} MiB, max_rss is {} MiB", len >> 20, limit >> 20)));
-            }
-        }
-        for (launch, reason) in grown {
-            self.machine.handle(CompanionEvent::Outgrown(launch, reason), now);
+    /// For the next manager, if this one is killed.
+    fn note_stopped(&mut self) {
+        let Some(stopped) = &mut self.stopped else { return };
+        let by_hand = self.machine.iter().filter(|companion| companion.is_stopped_by_hand());
+        if let Err(error) = stopped.note(by_hand.map(Companion::name)) {
+            tracing::error!(%error, "which companions were stopped by hand cannot be noted");
         }
     }
 
@@ -389,47 +302,6 @@ fn by_name(companions: Vec<CompanionConfig>) -> BTreeMap<String, CompanionConfig
     companions.into_iter().map(|config| (config.name.clone(), config)).collect()
 }
 
-/// What the machine has to know of a companion.
-fn spec(config: &CompanionConfig) -> CompanionSpec {
-    CompanionSpec {
-        name: config.name.clone(),
-        fingerprint: config.fingerprint(),
-        stop_signal: config.stop_signal,
-        stop_timeout: config.stop_timeout,
-        reload_timeout: config.reload_timeout,
-        startsecs: config.startsecs,
-        restarts: RestartPolicy {
-            at_once: 0,
-            base_delay: config.restart_delay,
-            max_delay: config.max_restart_delay.unwrap_or(config.restart_delay),
-            period: QUIET_TIME,
-            intensity: config.restart_limit,
-        },
-        depends_on: config.depends_on.clone(),
-        autostart: config.autostart,
-    }
-}
-
-/// What a process goes by that another manager has started, of a companion that is configured no more: it is only to end.
-fn stray(name: &str) -> CompanionSpec {
-    CompanionSpec {
-        name: name.to_owned(),
-        fingerprint: 0,
-        stop_signal: Signal::SIGTERM,
-        stop_timeout: STRAY_TIMEOUT,
-        reload_timeout: STRAY_TIMEOUT,
-        startsecs: Duration::ZERO,
-        restarts: RestartPolicy::default(),
-        depends_on: Vec::new(),
-        autostart: false,
-    }
-}
-
-/// A companion that lasts so long has not failed again and again.
-const QUIET_TIME: Duration = Duration::from_secs(60);
-/// The default of `companion_stop_timeout`.
-const STRAY_TIMEOUT: Duration = Duration::from_secs(60);
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const TRY_INTERVAL: Duration = Duration::from_millis(200);
 /// The master waits for three beats.
 const BEAT_INTERVAL: Duration = Duration::from_secs(10);

@@ -3,32 +3,33 @@
 use std::io;
 
 use gunmetal_supervise::{
-    ChildSetup, Ledger, Parent, ReadyWriter, STARTUP_FAILED, Signals, readiness_pipe, spawn_child,
+    ChildSetup, Parent, ReadyWriter, STARTUP_FAILED, Signals, readiness_pipe, spawn_child,
 };
 
 use super::CompanionsConfig;
+use super::legacy::Legacy;
 use super::manager::Manager;
 use crate::crew::{Member, PARENT_SIGNALS, Pulse};
 use crate::report;
 
 /// Forks a companion manager from the master. The first one goes by the configuration that it is given; one that follows
 /// another reads what has become of that meanwhile.
-pub(crate) fn spawn(age: u64, config: &CompanionsConfig, ledger: &Ledger) -> io::Result<Member> {
+pub(crate) fn spawn(age: u64, config: &CompanionsConfig, legacy: &Legacy) -> io::Result<Member> {
     let (reader, writer) = readiness_pipe()?;
     // Both processes have a copy of these; the fork decides who uses which.
     let (mut writer, mut pulse) = (Some(writer), Some(Pulse::new(&config.processes)?));
     let child = spawn_child(|newborn| {
         let (Some(ready), Some(pulse)) = (writer.take(), pulse.take()) else { return STARTUP_FAILED };
         // SIGTERM, not SIGKILL, at the master's death: it stops the companions, each within its own time.
-        let setup = ChildSetup::new(config.processes.title(ROLE))
+        let setup = legacy
+            .keep(ChildSetup::new(config.processes.title(ROLE)))
             .keep(&ready)
             .keep(&pulse.heartbeat)
-            .keep(ledger)
             .hold_back(PARENT_SIGNALS)
             // What is sent to the whole group is the master's to pass on.
             .own_group();
         match newborn.become_child(setup) {
-            Ok(master) => run(age, config, ledger, master, ready, pulse),
+            Ok(master) => run(age, config, legacy, master, ready, pulse),
             Err(error) => {
                 // If there is no master any more, nobody needs to know.
                 let _ = ready.failed(&report::chain(&error));
@@ -44,7 +45,7 @@ pub(crate) fn spawn(age: u64, config: &CompanionsConfig, ledger: &Ledger) -> io:
 fn run(
     age: u64,
     config: &CompanionsConfig,
-    ledger: &Ledger,
+    legacy: &Legacy,
     master: Parent,
     ready: ReadyWriter,
     pulse: Pulse,
@@ -65,7 +66,7 @@ fn run(
             }
         }
     }
-    match Manager::new(config, companions, ledger, signals, master, ready, pulse.heartbeat).run() {
+    match Manager::new(config, companions, legacy, signals, master, ready, pulse.heartbeat).run() {
         Ok(()) => 0,
         Err(reason) => {
             tracing::error!("Companion manager ends: {reason}");

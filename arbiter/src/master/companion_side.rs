@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use gunmetal_supervise::{Action, Event, Ledger, PoolConfig, RestartPolicy, Signal};
+use gunmetal_supervise::{Action, Event, PoolConfig, RestartPolicy, Signal};
 
 use super::{Master, Phase};
-use crate::companions;
+use crate::companions::{self, Legacy};
 use crate::crew::{Crew, Heartbeats, restarts};
 use crate::{CompanionsConfig, ServiceError, report};
 
@@ -15,7 +15,7 @@ pub(super) struct CompanionSide {
     /// What the next manager is started with.
     pub(super) config: CompanionsConfig,
     /// What a manager that was killed leaves to the next one.
-    ledger: Ledger,
+    legacy: Legacy,
     pub(super) crew: Crew,
     /// Whether a manager has been in service.
     pub(super) is_booted: bool,
@@ -32,7 +32,7 @@ impl CompanionSide {
             ..PoolConfig::default()
         };
         let crew = Crew::new(pool, Heartbeats::Expected(SILENCE));
-        Ok(Self { config: config.clone(), ledger: Ledger::new()?, crew, is_booted: false })
+        Ok(Self { config: config.clone(), legacy: Legacy::new()?, crew, is_booted: false })
     }
 
     pub(super) fn next_action(&mut self) -> Option<Action> {
@@ -67,7 +67,7 @@ impl Master<'_> {
         match action {
             Action::Spawn(worker) => {
                 let age = side.crew.next_age();
-                let outcome = companions::spawn(age, &side.config, &side.ledger);
+                let outcome = companions::spawn(age, &side.config, &side.legacy);
                 if let Some(pid) = side.crew.spawned(worker, outcome) {
                     tracing::info!("Booting companion manager with pid: {pid}");
                 }

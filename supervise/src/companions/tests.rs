@@ -374,6 +374,21 @@ fn what_another_manager_has_left_ends_before_it_is_started_again() {
 }
 
 #[test]
+fn who_was_stopped_by_hand_under_another_manager_stays_so() {
+    let now = Instant::now();
+    let mut bench = Bench { machine: Companions::new([spec("a"), spec(NAME)]), now };
+    bench.machine.keep_stopped("a");
+    bench.machine.keep_stopped(NAME);
+    bench.machine.keep_stopped("gone");
+    assert!(bench.machine.adopt(NAME, || spec(NAME), now).is_some());
+    bench.machine.begin(now);
+    bench.exit(0);
+    bench.wait(3600);
+    assert_eq!(bench.actions(), [""; 0]);
+    assert!(bench.machine.iter().all(Companion::is_stopped_by_hand));
+}
+
+#[test]
 fn nothing_is_started_before_the_beginning() {
     let now = Instant::now();
     let mut bench = Bench { machine: Companions::new([spec("a")]), now };

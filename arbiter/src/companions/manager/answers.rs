@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use gunmetal_supervise::{CommandOutcome, Companion, CompanionCommand, RereadOutcome};
 
-use super::{Manager, Phase, by_name, spec};
+use super::specs::spec;
+use super::{Manager, Phase, by_name};
 use crate::companions::control::{ControlWatch, Reply, Request};
 use crate::companions::log;
 use crate::companions::status::{Clock, status};
