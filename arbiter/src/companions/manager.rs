@@ -200,7 +200,7 @@ impl<'a> Manager<'a> {
             && let Err(error) = self.take_control()
         {
             tracing::error!("Companions cannot be started yet: {}", report::chain(&error));
-            self.phase = Phase::Waiting { again: now + TRY_INTERVAL };
+            self.phase = Phase::Waiting { again: now + COMPLAINT_INTERVAL };
         }
     }
 
@@ -303,5 +303,7 @@ fn by_name(companions: Vec<CompanionConfig>) -> BTreeMap<String, CompanionConfig
 }
 
 const TRY_INTERVAL: Duration = Duration::from_millis(200);
+/// How often it is said that the control socket cannot be had.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// The master waits for three beats.
 const BEAT_INTERVAL: Duration = Duration::from_secs(10);
