@@ -141,3 +141,8 @@ struct StashPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/http.md")]
 struct HttpPage;
+
+/// And that of the page about companions.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/companions.md")]
+struct CompanionsPage;

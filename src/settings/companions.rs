@@ -82,3 +82,6 @@ impl Manager {
         .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
