@@ -116,3 +116,6 @@ impl fmt::Debug for Companion {
         f.debug_struct("Companion").field("name", &self.shared.name).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,7 @@ impl Program {
     pub(crate) fn reread(self: &Rc<Self>, running: &Settings) -> Result<MasterConfig, String> {
         let running_in = running.chdir.as_deref().unwrap_or(&self.sources.directory);
         let resolved = self.sources.resolve(Some(running_in));
-        let (mut settings, companions) = resolved.map_err(|error| http::chain(&error))?;
+        let (mut settings, mut companions) = resolved.map_err(|error| http::chain(&error))?;
         for name in running.fixed_but_changed(&settings) {
             tracing::warn!("{name} has changed, which takes effect with the next start or upgrade (USR2)");
         }
@@ -52,6 +52,9 @@ impl Program {
         settings.user = running.user.clone();
         settings.group = running.group.clone();
         settings.chdir = running.chdir.clone();
+        // The manager keeps the socket at which it listens.
+        settings.companion_control_socket = running.companion_control_socket.clone();
+        companions.control_socket = running_in.join(&running.companion_control_socket);
         self.master_config(settings, companions).map_err(|error| http::chain(&error))
     }
 
@@ -239,3 +242,6 @@ fn process_config(settings: &Settings) -> ProcessConfig {
         heartbeat_dir: settings.worker_tmp_dir.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

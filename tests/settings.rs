@@ -70,6 +70,41 @@ fn what_is_printed_can_be_used_as_a_file() {
 }
 
 #[test]
+fn companions_are_checked_and_shown_before_a_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    fs::write(at.join("app.toml"), "companion_config_file = \"companions.toml\"\n").unwrap();
+    let table = "companion_stop_timeout = 7\n[[companion_workers]]\nname = \"queue\"\ncommand = [\"sleep\", \"60\"]\n";
+    fs::write(at.join("companions.toml"), table).unwrap();
+    let check = ask(at, &["-c", "app.toml", "--check-config"], &[]);
+    assert_eq!((check.status.code(), text(&check.stdout)), (Some(0), "configuration ok\n"));
+
+    let first = ask(at, &["-c", "app.toml", "--print-config"], &[]);
+    assert_eq!((first.status.code(), text(&first.stderr)), (Some(0), ""));
+    fs::write(at.join("printed.toml"), &first.stdout).unwrap();
+    let second = ask(at, &["--config", "printed.toml", "--print-config"], &[]);
+    assert_eq!((second.status.code(), text(&second.stderr)), (Some(0), ""));
+    for output in [&first, &second] {
+        let tables: toml::Table = text(&output.stdout).parse().unwrap();
+        let companion = &tables["companion_workers"][0];
+        assert_eq!(companion["name"].as_str(), Some("queue"));
+        assert_eq!(companion["stop_timeout"].as_integer(), Some(7));
+        assert_eq!(tables.get("companion_config_file"), None);
+    }
+
+    fs::write(at.join("companions.toml"), format!("{table}stop_timeout = -3\n")).unwrap();
+    for question in ["--check-config", "--print-config"] {
+        let output = ask(at, &["-c", "app.toml", question], &[]);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""));
+        assert_eq!(
+            text(&output.stderr),
+            "gunmetal: companions.toml:5: companion \"queue\": stop_timeout = -3 is not allowed: not from 0 to 31536000 \
+             seconds; allowed: seconds, 0 for SIGKILL at once\n"
+        );
+    }
+}
+
+#[test]
 fn every_process_of_a_service_logs_json_if_told_so() {
     let mut service = Service::start(
         "small",

@@ -30,11 +30,13 @@ pub(super) fn listen(terms: StopTerms) -> io::Result<Arc<Shutdown>> {
     let wish = Arc::clone(&shutdown);
     let mut signals = Signals::new(wishes(terms.signal))?;
     thread::Builder::new().name("signals".into()).spawn(move || {
-        // Those that follow are the same wish again.
-        for _ in signals.forever().enumerate().filter(|(index, _)| *index == 0) {
+        let mut signals = signals.forever();
+        if signals.next().is_some() {
             wish.request();
             shutdown::end_after(terms.patience);
         }
+        // Those that follow are the same wish again.
+        signals.for_each(drop);
     })?;
     Ok(shutdown)
 }

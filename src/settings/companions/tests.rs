@@ -1,7 +1,8 @@
-//! Companions from files, as far as they go: rules by rules, then what is made of what is allowed.
+//! Companions from files: what is refused, rule by rule, and what is made of what is allowed.
 
 mod files;
 mod page;
+mod refused_values;
 mod rules;
 mod values;
 
