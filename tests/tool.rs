@@ -87,3 +87,17 @@ fn no_worker_or_fewer_is_not_a_number_of_workers() {
     }
     assert_eq!(stdout(&service, &["add"]), "1 of 1 workers started; there are 2, there shall be 2\n");
 }
+
+#[test]
+fn who_has_read_enough_of_the_output_hears_no_complaint() {
+    let service = Service::probe(&["--dirty-app", "bench_app:BenchApp"], &[]);
+    for args in [&["status"][..], &["add"], &["call", "bench_app:BenchApp", "echo_all", "1"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gunmetal"));
+        command.arg("--socket").arg(service.socket()).args(args).stdout(writer);
+        let output = command.output().unwrap();
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), words.as_str()), (Some(0), ""), "{args:?}");
+    }
+}

@@ -1,0 +1,4 @@
+//! What the tool can do.
+
+pub(crate) mod dirty;
+pub(crate) mod output;
