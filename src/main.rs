@@ -5,13 +5,14 @@ mod tool;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use gunmetal::client::CallError;
 
+use tool::companion::CompanionTool;
 use tool::dirty::Question;
 use tool::output::OutputClosed;
 
-/// Asks a running dirty arbiter, ours or gunicorn's.
+/// Asks a running service: its dirty arbiter, ours or gunicorn's, or its companion manager.
 #[derive(Parser)]
 #[command(name = "gunmetal", version)]
 struct Cli {
@@ -19,25 +20,36 @@ struct Cli {
     #[arg(long, short, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
     #[command(subcommand)]
-    question: Question,
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Dirty(Question),
+    /// Show, start and stop companions, and read what they write
+    Companion(CompanionTool),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.question.ask(cli.socket) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<OutputClosed>() => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("gunmetal: {error:#}");
-            // One line would be the message again.
-            if let Some(CallError::App { traceback: Some(traceback), .. }) = error.downcast_ref()
-                && traceback.trim().lines().count() > 1
-            {
-                eprintln!("{traceback}");
-            }
-            ExitCode::FAILURE
+    let result = match cli.command {
+        Command::Dirty(question) => question.ask(cli.socket).map(|()| ExitCode::SUCCESS),
+        Command::Companion(tool) => return tool.run(),
+    };
+    result.unwrap_or_else(|error| {
+        if error.is::<OutputClosed>() {
+            return ExitCode::SUCCESS;
         }
-    }
+        eprintln!("gunmetal: {error:#}");
+        // One line would be the message again.
+        if let Some(CallError::App { traceback: Some(traceback), .. }) = error.downcast_ref()
+            && traceback.trim().lines().count() > 1
+        {
+            eprintln!("{traceback}");
+        }
+        ExitCode::FAILURE
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! What the tool can do.
 
+pub(crate) mod companion;
 pub(crate) mod dirty;
 pub(crate) mod output;

@@ -1,0 +1,314 @@
+//! A command for one companion, until the companion is where it was sent.
+//!
+//! ```text
+//!           refused: it is stopping              has stopped
+//!   Sending ────────────────────────▶ Blocked ────────────────▶ Sending
+//!      │ obeyed
+//!      └──────▶ Obeyed ──▶ the outcome, as soon as the status shows it
+//! ```
+
+use super::answer::{Answer, Companion, State};
+
+/// What a companion is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Start,
+    Stop,
+    Restart,
+}
+
+impl Verb {
+    /// What it is called on the control socket.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
+}
+
+/// One companion's part of a command.
+#[derive(Debug)]
+pub(super) struct Errand {
+    verb: Verb,
+    name: String,
+    /// How often its processes may have ended without that being news.
+    exits: u64,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Sending,
+    Blocked,
+    Obeyed,
+}
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Send the command, and tell [`Errand::answered`].
+    Send,
+    /// Look at the status after a while, and tell [`Errand::seen`].
+    Wait,
+    /// It is over.
+    Done(Outcome),
+}
+
+/// How it ended, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Success(String),
+    Failure(String),
+}
+
+impl Errand {
+    /// The first [`Step`] is to send it. `companion` is how it was before.
+    pub(super) fn new(verb: Verb, companion: &Companion) -> Self {
+        let mut errand = Self { verb, name: companion.name.clone(), exits: 0, phase: Phase::Sending };
+        errand.expect_exits(companion);
+        errand
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the answer means for somebody who does not wait.
+    pub(super) fn at_once(&self, answer: &Answer) -> Outcome {
+        match answer.ok {
+            true => Outcome::Success(self.message(answer).to_owned()),
+            false => Outcome::Failure(answer.refusal().to_owned()),
+        }
+    }
+
+    /// The command has been answered.
+    pub(super) fn answered(&mut self, answer: &Answer) -> Step {
+        if !answer.ok {
+            let refusal = answer.refusal();
+            if self.verb != Verb::Stop && refusal.contains("is stopping; ") {
+                self.phase = Phase::Blocked;
+                return Step::Wait;
+            }
+            return Step::Done(Outcome::Failure(refusal.to_owned()));
+        }
+        let is_there_already = match self.verb {
+            Verb::Start => "already running",
+            Verb::Stop => "already stopped",
+            Verb::Restart => "",
+        };
+        if self.message(answer) == is_there_already {
+            return Step::Done(Outcome::Success(is_there_already.to_owned()));
+        }
+        self.phase = Phase::Obeyed;
+        Step::Wait
+    }
+
+    /// The status was looked at. `companion` is how it is, if it is still there; `is_moving` tells whether any companion is just
+    /// being started or stopped.
+    pub(super) fn seen(&mut self, companion: Option<&Companion>, is_moving: bool) -> Step {
+        match (self.phase, companion) {
+            (Phase::Sending, _) => Step::Send,
+            (Phase::Blocked, Some(companion)) if companion.state != State::Stopping => {
+                self.phase = Phase::Sending;
+                self.expect_exits(companion);
+                Step::Send
+            }
+            (Phase::Blocked, Some(_)) => Step::Wait,
+            (Phase::Obeyed, Some(companion)) => match self.verb {
+                Verb::Stop => stopped(companion),
+                Verb::Start | Verb::Restart => self.started(companion, is_moving),
+            },
+            (Phase::Obeyed, None) if self.verb == Verb::Stop => done("stopped"),
+            (Phase::Blocked | Phase::Obeyed, None) => failed("it is configured no more"),
+        }
+    }
+
+    fn started(&self, companion: &Companion, is_moving: bool) -> Step {
+        match companion.state {
+            State::Running => done("started"),
+            State::Starting if companion.exit_count > self.exits => {
+                failed(format!("{}, starting again", last_exit(companion)))
+            }
+            // A restart, or somebody else's command, whose end will tell.
+            State::Starting | State::Stopping => Step::Wait,
+            // It waits for others that it depends on; if they do not come soon, they may never.
+            State::Stopped if !companion.manual_stop && is_moving => Step::Wait,
+            State::Stopped | State::Backoff => failed(&companion.description),
+            State::Other(ref word) => failed(format!("{word} {}", companion.description).trim_end()),
+        }
+    }
+
+    /// One end more than there were may be that of a process that was there before the command.
+    fn expect_exits(&mut self, companion: &Companion) {
+        self.exits = companion.exit_count + 1;
+    }
+
+    /// The message of the manager, which may begin with the name.
+    fn message<'a>(&self, answer: &'a Answer) -> &'a str {
+        let message = answer.message.as_deref().unwrap_or("done");
+        let rest = message.strip_prefix(&self.name).and_then(|rest| rest.strip_prefix(' '));
+        rest.unwrap_or(message)
+    }
+}
+
+fn stopped(companion: &Companion) -> Step {
+    match &companion.state {
+        State::Stopped => done("stopped"),
+        State::Stopping => Step::Wait,
+        state => failed(format!("it was started again: {state} {}", companion.description).trim_end()),
+    }
+}
+
+fn last_exit(companion: &Companion) -> String {
+    match (companion.last_exit_code, companion.last_exit_signal) {
+        (Some(code), _) => format!("exited with status {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+fn done(words: &str) -> Step {
+    Step::Done(Outcome::Success(words.to_owned()))
+}
+
+fn failed(reason: impl Into<String>) -> Step {
+    Step::Done(Outcome::Failure(reason.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn companion(state: &str, description: &str) -> Companion {
+        let status = json!({ "name": "a", "state": state, "description": description, "exit_count": 3 });
+        serde_json::from_value(status).unwrap()
+    }
+
+    fn ok(message: &str) -> Answer {
+        Answer { ok: true, message: Some(message.to_owned()), ..Answer::default() }
+    }
+
+    fn refused(error: &str) -> Answer {
+        Answer { error: Some(error.to_owned()), ..Answer::default() }
+    }
+
+    /// An errand whose command was obeyed.
+    fn obeyed(verb: Verb, message: &str) -> Errand {
+        let mut errand = Errand::new(verb, &companion("RUNNING", ""));
+        assert_eq!(errand.seen(None, false), Step::Send);
+        assert_eq!(errand.answered(&ok(message)), Step::Wait);
+        errand
+    }
+
+    fn words(step: Step) -> String {
+        match step {
+            Step::Done(Outcome::Success(words)) => words,
+            Step::Done(Outcome::Failure(words)) => format!("ERROR {words}"),
+            Step::Send => "send".to_owned(),
+            Step::Wait => "wait".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_start_ends_with_what_became_of_it() {
+        for (state, description, expected) in [
+            ("STARTING", "", "wait"),
+            ("STOPPING", "", "wait"),
+            ("RUNNING", "pid 7, uptime 00:00:01", "started"),
+            ("BACKOFF", "exited with status 1, retrying in 5s", "ERROR exited with status 1, retrying in 5s"),
+            ("STOPPED", "waits for db", "ERROR waits for db"),
+            ("FATAL", "gone", "ERROR FATAL gone"),
+        ] {
+            for verb in [Verb::Start, Verb::Restart] {
+                let step = obeyed(verb, "a started").seen(Some(&companion(state, description)), false);
+                assert_eq!(words(step), expected, "{verb:?} {state}");
+            }
+        }
+        assert_eq!(
+            words(obeyed(Verb::Start, "a started").seen(None, false)),
+            "ERROR it is configured no more"
+        );
+    }
+
+    #[test]
+    fn a_start_waits_for_others_as_long_as_any_is_on_its_way() {
+        let mut errand = obeyed(Verb::Start, "a waits for db");
+        let waiting = companion("STOPPED", "waits for db");
+        assert_eq!(words(errand.seen(Some(&waiting), true)), "wait");
+        assert_eq!(words(errand.seen(Some(&waiting), false)), "ERROR waits for db");
+        let stopped = Companion { manual_stop: true, ..companion("STOPPED", "stopped manually") };
+        assert_eq!(words(errand.seen(Some(&stopped), true)), "ERROR stopped manually");
+    }
+
+    #[test]
+    fn an_end_that_nobody_saw_is_found_out_by_the_count() {
+        let mut errand = obeyed(Verb::Start, "a started");
+        let mut starting = companion("STARTING", "");
+        (starting.exit_count, starting.last_exit_code) = (4, Some(1));
+        assert_eq!(words(errand.seen(Some(&starting), true)), "wait");
+        starting.exit_count = 5;
+        assert_eq!(words(errand.seen(Some(&starting), true)), "ERROR exited with status 1, starting again");
+        (starting.last_exit_code, starting.last_exit_signal) = (None, Some(9));
+        assert_eq!(words(errand.seen(Some(&starting), true)), "ERROR killed by signal 9, starting again");
+    }
+
+    #[test]
+    fn a_stop_ends_when_the_process_has() {
+        for (state, expected) in [
+            ("STOPPING", "wait"),
+            ("STOPPED", "stopped"),
+            ("STARTING", "ERROR it was started again: STARTING pid 8"),
+        ] {
+            let step = obeyed(Verb::Stop, "a stopping").seen(Some(&companion(state, "pid 8")), false);
+            assert_eq!(words(step), expected, "{state}");
+        }
+        assert_eq!(words(obeyed(Verb::Stop, "a stopping").seen(None, false)), "stopped");
+    }
+
+    #[test]
+    fn what_is_so_already_needs_no_wait() {
+        for (verb, message, expected) in [
+            (Verb::Start, "a already running", "already running"),
+            (Verb::Start, "already running", "already running"),
+            (Verb::Start, "a already starting", "wait"),
+            (Verb::Stop, "a already stopped", "already stopped"),
+            (Verb::Stop, "a already stopping", "wait"),
+            (Verb::Restart, "a already running", "wait"),
+        ] {
+            let mut errand = Errand::new(verb, &companion("RUNNING", ""));
+            assert_eq!(words(errand.answered(&ok(message))), expected, "{verb:?} {message}");
+        }
+    }
+
+    #[test]
+    fn what_is_stopping_is_started_once_it_has_stopped() {
+        for verb in [Verb::Start, Verb::Restart] {
+            let mut errand = Errand::new(verb, &companion("STOPPING", ""));
+            let answer = refused("a is stopping; poll status and retry");
+            assert_eq!(words(errand.answered(&answer)), "wait");
+            assert_eq!(words(errand.seen(Some(&companion("STOPPING", "")), true)), "wait");
+            assert_eq!(words(errand.seen(Some(&companion("STOPPED", "")), false)), "send");
+            assert_eq!(words(errand.answered(&ok("a started"))), "wait");
+            assert_eq!(words(errand.seen(Some(&companion("RUNNING", "")), false)), "started");
+        }
+    }
+
+    #[test]
+    fn another_refusal_is_final() {
+        let mut errand = Errand::new(Verb::Start, &companion("STOPPED", ""));
+        let answer = refused("the companion manager is stopping");
+        assert_eq!(words(errand.answered(&answer)), "ERROR the companion manager is stopping");
+    }
+
+    #[test]
+    fn who_does_not_wait_is_told_what_the_manager_says() {
+        let errand = Errand::new(Verb::Stop, &companion("RUNNING", ""));
+        assert_eq!(errand.at_once(&ok("a stopping")), Outcome::Success("stopping".into()));
+        assert_eq!(errand.at_once(&ok("stopping")), Outcome::Success("stopping".into()));
+        assert_eq!(errand.at_once(&refused("no")), Outcome::Failure("no".into()));
+    }
+}

@@ -1,0 +1,189 @@
+//! Where the control socket is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// A path, and who says that it is this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SocketPath {
+    pub(super) path: PathBuf,
+    pub(super) origin: Origin,
+}
+
+/// Who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Flag,
+    Variable,
+    File(PathBuf),
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("as the command line says"),
+            Self::Variable => write!(f, "as {VARIABLE} says"),
+            Self::File(path) => write!(f, "as {} says", path.display()),
+            Self::Default => f.write_str("where it is by default"),
+        }
+    }
+}
+
+/// Finds the control socket: by flag, by variable, by the configuration file of the service, or where it is by default.
+///
+/// `directory` is where the tool was started.
+pub(super) fn find(
+    flag: Option<PathBuf>,
+    config: Option<PathBuf>,
+    variable: impl Fn(&str) -> Option<String>,
+    directory: &Path,
+) -> anyhow::Result<SocketPath> {
+    // As for the service, an empty variable counts as absent.
+    let variable = |name| variable(name).filter(|text| !text.trim().is_empty()).map(PathBuf::from);
+    if let Some(path) = flag {
+        return Ok(SocketPath { path: directory.join(path), origin: Origin::Flag });
+    }
+    if let Some(path) = variable(VARIABLE) {
+        return Ok(SocketPath { path: directory.join(path), origin: Origin::Variable });
+    }
+    let config = match config.or_else(|| variable("GUNMETAL_CONFIG")) {
+        Some(path) => Some(directory.join(path)),
+        None => Some(directory.join("gunmetal.toml")).filter(|path| path.exists()),
+    };
+    let Some(config) = config else {
+        return Ok(SocketPath { path: directory.join(DEFAULT), origin: Origin::Default });
+    };
+    let main = read(&config)?;
+    // The directory of the service, which paths in its configuration are relative to.
+    let mut service = config.parent().map(Path::to_owned).unwrap_or_default();
+    if let Some(chdir) = path_in(&main, "chdir", &config)? {
+        service.push(chdir);
+    }
+    if let Some(path) = path_in(&main, KEY, &config)? {
+        return Ok(SocketPath { path: service.join(path), origin: Origin::File(config) });
+    }
+    let own = path_in(&main, "companion_config_file", &config)?;
+    if let Some(own) = own.or_else(|| variable("GUNMETAL_COMPANION_CONFIG_FILE")) {
+        let own = service.join(own);
+        if let Some(path) = path_in(&read(&own)?, KEY, &own)? {
+            return Ok(SocketPath { path: service.join(path), origin: Origin::File(own) });
+        }
+    }
+    Ok(SocketPath { path: service.join(DEFAULT), origin: Origin::Default })
+}
+
+fn read(path: &Path) -> anyhow::Result<toml::Table> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("configuration file {} cannot be read", path.display()))?;
+    let table = text.parse::<toml::Table>();
+    table.map_err(|error| anyhow::anyhow!("configuration file {}: {}", path.display(), error.message()))
+}
+
+fn path_in(table: &toml::Table, key: &str, file: &Path) -> anyhow::Result<Option<PathBuf>> {
+    match table.get(key) {
+        None => Ok(None),
+        Some(toml::Value::String(path)) => Ok(Some(path.into())),
+        Some(other) => {
+            bail!("configuration file {}: {key} = {other} is not allowed; allowed: a path", file.display())
+        }
+    }
+}
+
+const KEY: &str = "companion_control_socket";
+pub(super) const VARIABLE: &str = "GUNMETAL_COMPANION_CONTROL_SOCKET";
+/// In the directory of the service.
+const DEFAULT: &str = "gunmetal-companion.sock";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// What is found in `directory` with these variables.
+    fn found(
+        directory: &Path,
+        flags: [Option<&str>; 2],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<SocketPath> {
+        let variable = |name: &str| {
+            variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
+        };
+        let [flag, config] = flags.map(|flag| flag.map(PathBuf::from));
+        find(flag, config, variable, directory)
+    }
+
+    /// The path relative to `directory`, and the origin.
+    fn place(directory: &Path, flags: [Option<&str>; 2], variables: &[(&str, &str)]) -> (String, String) {
+        let SocketPath { path, origin } = found(directory, flags, variables).unwrap();
+        let origin = origin.to_string().replace(&format!("{}/", directory.display()), "");
+        (path.strip_prefix(directory).unwrap_or(&path).display().to_string(), origin)
+    }
+
+    fn pair(path: &str, origin: &str) -> (String, String) {
+        (path.to_owned(), origin.to_owned())
+    }
+
+    #[test]
+    fn the_flag_comes_before_the_variable_and_that_before_the_file_and_that_before_the_default() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let variable = [(VARIABLE, "/run/v.sock")];
+        let default = pair("gunmetal-companion.sock", "where it is by default");
+        assert_eq!(place(dir, [None, None], &[]), default);
+        assert_eq!(place(dir, [None, None], &[(VARIABLE, " ")]), default);
+        fs::write(dir.join("gunmetal.toml"), "companion_control_socket = \"f.sock\"").unwrap();
+        assert_eq!(place(dir, [None, None], &[]), pair("f.sock", "as gunmetal.toml says"));
+        let by_variable = pair("/run/v.sock", "as GUNMETAL_COMPANION_CONTROL_SOCKET says");
+        assert_eq!(place(dir, [None, None], &variable), by_variable);
+        assert_eq!(place(dir, [Some("x.sock"), None], &variable), pair("x.sock", "as the command line says"));
+    }
+
+    #[test]
+    fn a_path_in_a_file_is_relative_to_the_directory_of_the_service() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        fs::create_dir(dir.join("srv")).unwrap();
+        let write = |text: &str| fs::write(dir.join("srv/app.toml"), text).unwrap();
+        let place = || place(dir, [None, Some("srv/app.toml")], &[]);
+        write("companion_control_socket = \"run/c.sock\"");
+        assert_eq!(place(), pair("srv/run/c.sock", "as srv/app.toml says"));
+        write("chdir = \"current\"\ncompanion_control_socket = \"c.sock\"");
+        assert_eq!(place(), pair("srv/current/c.sock", "as srv/app.toml says"));
+        write("companion_control_socket = \"/run/c.sock\"");
+        assert_eq!(place(), pair("/run/c.sock", "as srv/app.toml says"));
+        write("workers = 2");
+        assert_eq!(place(), pair("srv/gunmetal-companion.sock", "where it is by default"));
+    }
+
+    #[test]
+    fn the_companions_own_file_may_say_it_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        fs::write(dir.join("own.toml"), "companion_control_socket = \"own.sock\"").unwrap();
+        let main = |text: &str| fs::write(dir.join("app.toml"), text).unwrap();
+        let place = || place(dir, [None, None], &[("GUNMETAL_CONFIG", "app.toml")]);
+        main("companion_config_file = \"own.toml\"");
+        assert_eq!(place(), pair("own.sock", "as own.toml says"));
+        main("companion_config_file = \"own.toml\"\ncompanion_control_socket = \"main.sock\"");
+        assert_eq!(place(), pair("main.sock", "as app.toml says"));
+    }
+
+    #[test]
+    fn a_file_that_is_named_has_to_be_there_and_to_be_right() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let error = || found(dir, [None, Some("app.toml")], &[]).unwrap_err().to_string();
+        assert!(error().ends_with("/app.toml cannot be read"), "{}", error());
+        fs::write(dir.join("app.toml"), "a = ").unwrap();
+        assert!(error().contains("/app.toml: "), "{}", error());
+        fs::write(dir.join("app.toml"), "companion_control_socket = 3").unwrap();
+        let expected = "/app.toml: companion_control_socket = 3 is not allowed; allowed: a path";
+        assert!(error().ends_with(expected), "{}", error());
+        fs::write(dir.join("app.toml"), "companion_config_file = \"none.toml\"").unwrap();
+        assert!(error().ends_with("/none.toml cannot be read"), "{}", error());
+    }
+}

@@ -1,0 +1,368 @@
+//! `gunmetal companion` against a manager that says what the test wants.
+
+#![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+mod manager;
+mod tailing;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use manager::{Guard, Manager, companion, ok, refused, said, tool, wait_for};
+use serde_json::{Value, json};
+
+/// Commands are not expected.
+fn silent(command: &str) -> Value {
+    panic!("{command}");
+}
+
+#[test]
+fn status_has_the_columns_of_supervisorctl() {
+    let companions = vec![
+        companion("rq-default", "RUNNING", "pid 1234, uptime 2 days, 03:12:44"),
+        companion("rq-long", "BACKOFF", "exited with status 1, retrying in 3s"),
+        companion("scheduler", "STOPPED", "stopped manually"),
+        companion("socketio", "STOPPING", ""),
+    ];
+    let manager = Manager::with([companions], silent);
+    let expected = "\
+rq-default                      RUNNING   pid 1234, uptime 2 days, 03:12:44
+rq-long                         BACKOFF   exited with status 1, retrying in 3s
+scheduler                       STOPPED   stopped manually
+socketio                        STOPPING
+";
+    assert_eq!(manager.say(&["status"]), (3, expected.to_owned(), String::new()));
+}
+
+#[test]
+fn a_name_that_is_too_long_for_its_column_widens_it() {
+    let long = "a-companion-with-a-name-of-40-characters";
+    let companions = vec![companion(long, "RUNNING", "pid 1"), companion("b", "RUNNING", "pid 2")];
+    let manager = Manager::with([companions], silent);
+    let (code, text, _) = manager.say(&["status"]);
+    assert_eq!((code, text), (0, format!("{long} RUNNING   pid 1\n{:<41}RUNNING   pid 2\n", "b")));
+}
+
+#[test]
+fn the_exit_code_of_status_says_whether_all_that_are_shown_run() {
+    let companions = || {
+        vec![
+            companion("a", "RUNNING", "pid 1"),
+            companion("b", "STARTING", "pid 2"),
+            companion("c", "RUNNING", "pid 3"),
+        ]
+    };
+    for (names, expected) in
+        [(&[][..], 3), (&["all"], 3), (&["a"], 0), (&["[ac]"], 0), (&["c", "b"], 3), (&["d"], 4)]
+    {
+        let manager = Manager::with([companions()], silent);
+        let (code, text, words) = manager.say(&[&["status"], names].concat());
+        assert_eq!(code, expected, "{names:?}: {text}{words}");
+    }
+    let nobody = Manager::with([Vec::new()], silent);
+    assert_eq!(nobody.say(&["status"]), (0, String::new(), String::new()));
+}
+
+#[test]
+fn status_as_json_is_what_the_manager_says() {
+    let line = r#"{"ok":true,"companions":[{"name":"a","state":"RUNNING","pid":7,"more":[1]},{"name":"b","state":"STOPPED","pid":null}]}"#;
+    let manager = Manager::new(move |_| format!("{line}\n"));
+    assert_eq!(manager.say(&["status", "--json"]), (3, format!("{line}\n"), String::new()));
+    let (code, text, _) = manager.say(&["status", "--json", "b", "a"]);
+    let found: Value = serde_json::from_str(&text).unwrap();
+    let expected = json!({ "ok": true, "companions": [
+        { "name": "b", "state": "STOPPED", "pid": null },
+        { "name": "a", "state": "RUNNING", "pid": 7, "more": [1] },
+    ] });
+    assert_eq!((code, found), (3, expected));
+}
+
+#[test]
+fn without_a_manager_the_path_is_named_and_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let say = |args: &[&str]| said(tool(directory.path(), args).output().unwrap());
+    let (code, text, words) = say(&["status", "--wait", "0"]);
+    assert_eq!((code, text.as_str()), (4, ""));
+    let start = "gunmetal: no companion manager has answered at gunmetal-companion.sock, where it is by default; see that";
+    assert!(words.starts_with(start) && words.contains("No such file"), "{words}");
+    let (code, _, words) = say(&["stop", "all", "--wait", "0.1", "--control-socket", "x.sock"]);
+    assert_eq!(code, 1);
+    let start = "gunmetal: no companion manager has answered within 0.1 s at x.sock, as the command line says; see that";
+    assert!(words.starts_with(start), "{words}");
+    // A socket that nobody listens at any more.
+    drop(UnixListener::bind(directory.path().join("x.sock")).unwrap());
+    let (_, _, words) = say(&["status", "--wait", "0", "--control-socket", "x.sock"]);
+    assert!(words.contains("Connection refused"), "{words}");
+    let (code, _, words) = say(&["status", "--wait", "soon"]);
+    assert!(code == 2 && words.contains("allowed: seconds"), "{words}");
+}
+
+#[test]
+fn the_socket_is_found_by_flag_variable_and_configuration_file() {
+    let manager = Manager::with([vec![companion("a", "RUNNING", "pid 1")]], silent);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let socket = manager.socket();
+    let socket = socket.to_str().unwrap();
+    let config = elsewhere.path().join("app.toml");
+    fs::write(&config, format!("workers = 2\ncompanion_control_socket = {socket:?}")).unwrap();
+    let config = config.to_str().unwrap();
+    for (args, variable) in [
+        (&["status", "--control-socket", socket][..], None),
+        (&["--control-socket", socket, "status"], None),
+        (&["status", "-s", socket], None),
+        (&["status", "--socket", socket], None),
+        (&["status", "--config", config], None),
+        (&["status"], Some(("GUNMETAL_COMPANION_CONTROL_SOCKET", socket))),
+        (&["status"], Some(("GUNMETAL_CONFIG", config))),
+    ] {
+        let (code, text, words) =
+            said(tool(elsewhere.path(), args).envs(variable).args(["--wait", "0"]).output().unwrap());
+        assert!(code == 0 && text.starts_with("a "), "{args:?} {variable:?}: {words}");
+    }
+    // Before the word `companion` it is not that of the dirty arbiter.
+    let program = env!("CARGO_BIN_EXE_gunmetal");
+    let (code, _, words) =
+        said(Command::new(program).args(["-s", socket, "companion", "status"]).output().unwrap());
+    assert_eq!((code, words.as_str()), (0, ""));
+}
+
+#[test]
+fn a_manager_that_is_replaced_meanwhile_is_asked_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("gunmetal-companion.sock");
+    let first = listen(&path);
+    let mut child = Guard(tool(directory.path(), &["status", "--wait", "60"]).spawn().unwrap());
+    let stream = accept(&first);
+    BufReader::new(&stream).read_line(&mut String::new()).unwrap();
+    // Ends without an answer, and for a while there is none.
+    fs::remove_file(&path).unwrap();
+    drop((stream, first));
+    let second = listen(&path);
+    let mut stream = accept(&second);
+    BufReader::new(&stream).read_line(&mut String::new()).unwrap();
+    stream.write_all(b"{\"ok\":true,\"companions\":[]}\n").unwrap();
+    let status = wait_for("the end of the tool", || child.0.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn who_may_not_ask_is_told_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = listen(&directory.path().join("gunmetal-companion.sock"));
+    let mut child = tool(directory.path(), &["status"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let mut child = Guard(child);
+    // As the manager does it: nothing of such a client is read, and it may notice that as it asks.
+    accept(&listener).write_all(b"{\"ok\":false,\"error\":\"user 7 may not control these\"}\n").unwrap();
+    let status = wait_for("the end of the tool", || child.0.try_wait().unwrap());
+    let mut words = String::new();
+    stderr.read_to_string(&mut words).unwrap();
+    let expected = "gunmetal: the companion manager does not tell its status: user 7 may not control these\n";
+    assert_eq!((status.code(), words.as_str()), (Some(4), expected));
+}
+
+#[test]
+fn a_command_that_may_have_been_obeyed_is_not_given_twice() {
+    let mut commands = 0;
+    let manager = Manager::new(move |request| {
+        if request["cmd"] == "status" {
+            return format!("{}\n", json!({ "ok": true, "companions": [companion("a", "RUNNING", "")] }));
+        }
+        commands += 1;
+        assert_eq!(commands, 1);
+        String::new()
+    });
+    let (code, _, words) = manager.say(&["restart", "a"]);
+    assert_eq!(code, 1);
+    assert!(words.contains("has ended before it answered: whether it obeyed is not known"), "{words}");
+}
+
+#[test]
+fn who_is_no_manager_is_not_mistaken_for_one() {
+    for line in ["SSH-2.0-x\n", "GM\u{1}\u{3}", "{\"ok\":true}\n", "[]\n", "{}\n"] {
+        let mut is_first = true;
+        let manager =
+            Manager::new(
+                move |_| if std::mem::take(&mut is_first) { line.to_owned() } else { String::new() },
+            );
+        let (code, _, words) = manager.say(&["status", "--wait", "0"]);
+        let expected = "gunmetal: who answers at gunmetal-companion.sock is no companion manager: ";
+        assert!(code == 4 && words.starts_with(expected), "{line:?}: {words}");
+    }
+}
+
+#[test]
+fn a_manager_that_does_not_answer_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let _listener = UnixListener::bind(directory.path().join("gunmetal-companion.sock")).unwrap();
+    let (code, _, words) = said(tool(directory.path(), &["status", "--wait", "0"]).output().unwrap());
+    assert_eq!(code, 4);
+    assert!(words.contains("has not answered within 5s"), "{words}");
+}
+
+#[test]
+fn a_start_waits_until_the_companion_runs() {
+    let statuses =
+        ["STOPPED", "STARTING", "STARTING", "RUNNING"].map(|state| vec![companion("a", state, "")]);
+    let manager = Manager::with(statuses, |_| ok("a started"));
+    assert_eq!(manager.say(&["start", "a"]), (0, "a: started\n".to_owned(), String::new()));
+    assert_eq!(manager.asked(), ["status", "start a", "status", "status", "status"]);
+}
+
+#[test]
+fn a_start_that_comes_to_nothing_says_why_and_fails() {
+    let why = "exited with status 1, retrying in 5s";
+    let statuses = [("STOPPED", ""), ("STARTING", ""), ("BACKOFF", why)]
+        .map(|(state, description)| vec![companion("a", state, description)]);
+    let manager = Manager::with(statuses, |_| ok("a started"));
+    assert_eq!(manager.say(&["start", "a"]), (1, format!("a: ERROR ({why})\n"), String::new()));
+}
+
+#[test]
+fn a_restart_waits_for_the_end_and_for_the_new_process() {
+    let statuses =
+        ["RUNNING", "STOPPING", "STARTING", "RUNNING"].map(|state| vec![companion("a", state, "")]);
+    let manager = Manager::with(statuses, |_| ok("a restarting"));
+    assert_eq!(manager.say(&["restart", "a"]), (0, "a: started\n".to_owned(), String::new()));
+    assert_eq!(manager.asked(), ["status", "restart a", "status", "status", "status"]);
+}
+
+#[test]
+fn several_are_told_first_and_then_waited_for_each_for_itself() {
+    let statuses = [
+        ["RUNNING", "RUNNING", "RUNNING"],
+        ["STOPPING", "STOPPED", "RUNNING"],
+        ["STOPPED", "STOPPED", "RUNNING"],
+    ];
+    let statuses = statuses
+        .map(|[a, b, c]| vec![companion("rq-a", a, ""), companion("rq-b", b, ""), companion("c", c, "")]);
+    let manager = Manager::with(statuses, |_| ok("stopping"));
+    assert_eq!(
+        manager.say(&["stop", "rq-*"]),
+        (0, "rq-b: stopped\nrq-a: stopped\n".to_owned(), String::new())
+    );
+    assert_eq!(manager.asked(), ["status", "stop rq-a", "stop rq-b", "status", "status"]);
+}
+
+#[test]
+fn one_that_fails_does_not_keep_the_others_from_their_end() {
+    let statuses = [["STOPPED", "STOPPED"], ["BACKOFF", "STARTING"], ["BACKOFF", "RUNNING"]]
+        .map(|[a, b]| vec![companion("a", a, "exited with status 1, retrying in 5s"), companion("b", b, "")]);
+    let manager = Manager::with(statuses, |_| ok("started"));
+    let expected = "a: ERROR (exited with status 1, retrying in 5s)\nb: started\n";
+    assert_eq!(manager.say(&["start", "all"]), (1, expected.to_owned(), String::new()));
+}
+
+#[test]
+fn what_is_so_already_is_a_success() {
+    let running = || [vec![companion("a", "RUNNING", "")]];
+    let manager = Manager::with(running(), |_| ok("a already running"));
+    assert_eq!(manager.say(&["start", "a"]), (0, "a: already running\n".to_owned(), String::new()));
+    assert_eq!(manager.asked(), ["status", "start a"]);
+    let manager = Manager::with(running(), |_| ok("already stopped"));
+    assert_eq!(manager.say(&["stop", "a"]), (0, "a: already stopped\n".to_owned(), String::new()));
+}
+
+#[test]
+fn what_is_being_stopped_is_started_once_it_has_ended() {
+    let statuses =
+        ["STOPPING", "STOPPING", "STOPPED", "RUNNING"].map(|state| vec![companion("a", state, "")]);
+    let mut is_first = true;
+    let manager = Manager::with(statuses, move |_| match std::mem::take(&mut is_first) {
+        true => refused("a is stopping; poll status and retry"),
+        false => ok("a started"),
+    });
+    assert_eq!(manager.say(&["start", "a"]), (0, "a: started\n".to_owned(), String::new()));
+    assert_eq!(manager.asked(), ["status", "start a", "status", "status", "start a", "status"]);
+}
+
+#[test]
+fn who_does_not_wait_gets_the_answers_as_they_are() {
+    let running = || [vec![companion("a", "RUNNING", ""), companion("b", "STOPPING", "")]];
+    let answer = |command: &str| match command {
+        "restart a" => ok("a restarting"),
+        _ => refused("b is stopping; poll status and retry"),
+    };
+    let manager = Manager::with(running(), answer);
+    let expected = "a: restarting\nb: ERROR (b is stopping; poll status and retry)\n";
+    assert_eq!(manager.say(&["restart", "--no-wait", "all"]), (1, expected.to_owned(), String::new()));
+    assert_eq!(manager.asked(), ["status", "restart a", "restart b"]);
+    let manager = Manager::with(running(), answer);
+    let expected = format!("{}\n", ok("a restarting"));
+    assert_eq!(manager.say(&["restart", "a", "--no-wait", "--json"]), (0, expected, String::new()));
+}
+
+#[test]
+fn a_word_that_means_nobody_is_an_error_and_nobody_is_touched() {
+    let companions = || [vec![companion("a", "RUNNING", ""), companion("b", "RUNNING", "")]];
+    let manager = Manager::with(companions(), silent);
+    let expected = "gunmetal: no companion is called \"c\"; there are a, b\n";
+    assert_eq!(manager.say(&["stop", "a", "c"]), (1, String::new(), expected.to_owned()));
+    let manager = Manager::with(companions(), silent);
+    let expected = "gunmetal: no companion matches \"c*\"; there are a, b\n";
+    assert_eq!(manager.say(&["restart", "c*"]), (1, String::new(), expected.to_owned()));
+}
+
+#[test]
+fn a_reread_tells_what_has_changed() {
+    let names = |added: &[&str], removed: &[&str], restarted: &[&str]| json!({ "ok": true, "added": added, "removed": removed, "restarted": restarted, "unchanged": ["u"] });
+    let answer = names(&["n"], &["o"], &["r", "s"]);
+    let line = format!("{answer}\n");
+    let manager = Manager::with([], move |_| answer.clone());
+    let expected = "n: added\no: removed\nr: restarted\ns: restarted\n";
+    assert_eq!(manager.say(&["reread"]), (0, expected.to_owned(), String::new()));
+    assert_eq!(manager.say(&["reread", "--json"]), (0, line, String::new()));
+    let manager = Manager::with([], move |_| names(&[], &[], &[]));
+    let expected = "no companion has been added, removed or restarted\n";
+    assert_eq!(manager.say(&["reread"]), (0, expected.to_owned(), String::new()));
+}
+
+#[test]
+fn a_reread_that_fails_says_why_and_that_nothing_has_changed() {
+    let error = "invalid config: duplicate companion name rq-default";
+    let answer = json!({ "ok": false, "error": error, "kept_old_config": true });
+    let line = format!("{answer}\n");
+    let manager = Manager::with([], move |_| answer.clone());
+    let expected = format!("gunmetal: {error}; the companions stay as they are\n");
+    assert_eq!(manager.say(&["reread"]), (1, String::new(), expected));
+    assert_eq!(manager.say(&["reread", "--json"]), (1, line, String::new()));
+}
+
+#[test]
+fn pids_are_those_of_the_companions_or_of_the_manager() {
+    let companions = vec![companion("a", "RUNNING", ""), companion("b", "STOPPED", "stopped manually")];
+    let manager = Manager::with([companions], silent);
+    assert_eq!(manager.say(&["pid", "a"]), (0, "1234\n".to_owned(), String::new()));
+    let expected = "gunmetal: b has no process: STOPPED stopped manually\n";
+    assert_eq!(manager.say(&["pid", "all"]), (1, "1234\n".to_owned(), expected.to_owned()));
+    // It runs in this process.
+    assert_eq!(manager.say(&["pid"]), (0, format!("{}\n", std::process::id()), String::new()));
+}
+
+#[test]
+fn who_has_read_enough_of_the_output_hears_no_complaint() {
+    let running = vec![companion("a", "RUNNING", "")];
+    let manager = Manager::with([running], |_| ok("a already running"));
+    for args in [&["status"][..], &["status", "--json"], &["start", "a"], &["pid"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let (code, _, words) = said(manager.tool(args).stdout(writer).output().unwrap());
+        assert_eq!((code, words.as_str()), (0, ""), "{args:?}");
+    }
+}
+
+/// A listener that does not block.
+fn listen(path: &Path) -> UnixListener {
+    let listener = UnixListener::bind(path).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    listener
+}
+
+fn accept(listener: &UnixListener) -> UnixStream {
+    let (stream, _) = wait_for("connection", || listener.accept().ok());
+    stream.set_nonblocking(false).unwrap();
+    stream
+}
