@@ -130,7 +130,8 @@ impl Server {
     }
 
     /// Loads something that every process needs, which finds it by [`preloaded`](crate::preloaded): in each HTTP worker and dirty
-    /// worker before that is ready and in each companion before its function is called, or, with the setting `preload_app`, once in the master, whose memory they then share.
+    /// worker before that is ready and in each companion before its function is called, or, with the setting `preload_app`,
+    /// once in the master, whose memory they then share.
     ///
     /// What fails here is exit code 4 at the first start. In the master it must not leave a thread behind: a process with
     /// threads is never forked.

@@ -17,7 +17,7 @@ pub(crate) enum SettingsError {
     #[error("{origin}: unknown setting {name:?}{hint}; the settings are {known}")]
     UnknownKey { origin: Origin, name: String, hint: String, known: String },
     #[error("{origin}: {key} = {found} is not allowed: {reason}; allowed: {allowed}")]
-    BadValue { origin: Origin, key: String, found: String, reason: String, allowed: String },
+    BadValue { origin: Origin, key: Box<str>, found: String, reason: String, allowed: String },
     #[error(
         "{origin}: dirty_apps names {path:?}, which this program has not registered{hint}; registered: {registered}"
     )]
@@ -33,14 +33,14 @@ pub(crate) enum SettingsError {
     #[error("set by the program")]
     BadFunction(#[from] FunctionError),
     #[error("{origin}: {companion}: unknown key {name:?}{hint}; the keys are {known}")]
-    UnknownCompanionKey { origin: Origin, companion: String, name: String, hint: String, known: String },
+    UnknownCompanionKey { origin: Origin, companion: Box<str>, name: Box<str>, hint: String, known: String },
     #[error("{origin}: {companion}: {missing}; allowed: {allowed}")]
     IncompleteCompanion { origin: Origin, companion: String, missing: &'static str, allowed: String },
     #[error(
         "{origin}: {key} is not allowed here: companions are configured in {}, which companion_config_file \
          names ({named})", file.display()
     )]
-    TwoCompanionFiles { origin: Origin, key: String, file: PathBuf, named: Origin },
+    TwoCompanionFiles { origin: Origin, key: Box<str>, file: PathBuf, named: Origin },
     #[error("configuration file {} cannot be read", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("the log file {} cannot be opened", path.display())]
@@ -58,7 +58,7 @@ pub(crate) enum SettingsError {
 impl SettingsError {
     /// `found` is not what `key` may be, for this `reason`.
     pub(super) fn bad_value(origin: Origin, key: Key, found: String, reason: String) -> Self {
-        Self::BadValue { origin, key: key.name().to_owned(), found, reason, allowed: key.allowed() }
+        Self::BadValue { origin, key: key.name().into(), found, reason, allowed: key.allowed() }
     }
 }
 

@@ -109,7 +109,7 @@ impl Shared {
             self.set(field, &item.value, place, origin.clone()).map_err(|reason| {
                 SettingsError::BadValue {
                     origin,
-                    key: item.name.clone(),
+                    key: item.name.as_str().into(),
                     found: item.value.to_string(),
                     reason,
                     allowed: (field.allowed)(),
@@ -182,7 +182,7 @@ fn refuse_here(main: &File, dedicated: &File, named: &Origin) -> Result<(), Sett
     misplaced.map_or(Ok(()), |item| {
         Err(SettingsError::TwoCompanionFiles {
             origin: main.at(item.line),
-            key: item.name.clone(),
+            key: item.name.as_str().into(),
             file: dedicated.path().to_owned(),
             named: named.clone(),
         })

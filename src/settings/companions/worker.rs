@@ -53,8 +53,8 @@ pub(super) fn read(
                 let known: Vec<&str> = keys::of_companion().map(|field| field.name).collect();
                 SettingsError::UnknownCompanionKey {
                     origin: origin.clone(),
-                    companion: draft.label.clone(),
-                    name: item.name.clone(),
+                    companion: draft.label.as_str().into(),
+                    name: item.name.as_str().into(),
                     hint: did_you_mean(&item.name, known.iter().copied()),
                     known: known.join(", "),
                 }
@@ -188,7 +188,7 @@ fn target(raw: &Raw, functions: &Functions) -> Result<String, String> {
 /// `found` is not what the `key` of this companion may be.
 pub(super) fn bad(label: &str, key: &str, origin: Origin, found: String, reason: String) -> SettingsError {
     let allowed = field(key).map(|field| (field.allowed)()).unwrap_or_default();
-    SettingsError::BadValue { origin, key: format!("{label}: {key}"), found, reason, allowed }
+    SettingsError::BadValue { origin, key: format!("{label}: {key}").into(), found, reason, allowed }
 }
 
 fn field(key: &str) -> Option<&'static Field> {
