@@ -3,9 +3,11 @@
 //! ```text
 //! run_master ─ master              binds, forks, supervises: one thread, one poll loop
 //!               ├─ http worker     the body given to run_master, in a process of its own
-//!               └─ dirty arbiter   the same kind of loop, or run_dirty_only without a master
-//!                   ├─ router      tokio; the only process that touches a call on its way
-//!                   └─ dirty worker   gunmetal_dirty::worker::run
+//!               ├─ dirty arbiter   the same kind of loop, or run_dirty_only without a master
+//!               │   ├─ router      tokio; the only process that touches a call on its way
+//!               │   └─ dirty worker   gunmetal_dirty::worker::run
+//!               └─ companion manager   the same kind of loop around gunmetal_supervise::Companions
+//!                   └─ companion   a function of the program, or another program
 //! ```
 //!
 //! Who forks has one thread and no tokio; who has threads is a leaf. Each parent is a loop around one pool machine
