@@ -19,4 +19,5 @@ pub use config::{
     CompanionBody, CompanionConfig, CompanionOutput, CompanionTarget, CompanionsConfig, RereadCompanions,
 };
 pub(crate) use legacy::Legacy;
+pub(crate) use manager::Task;
 pub(crate) use process::spawn;

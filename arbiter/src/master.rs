@@ -172,6 +172,7 @@ impl Master<'_> {
             self.tell_of_the_stop();
         }
         self.close_listeners();
+        self.companions.iter_mut().for_each(|side| side.stop_mode = mode);
         match mode {
             // The dirty arbiter's turn comes when HTTP workers and companions are gone.
             StopMode::Graceful => {

@@ -19,6 +19,29 @@ impl Child {
     ///
     /// [`AdoptError`]: there is no such process any more, or it is not an orphan.
     pub fn adopt(identity: ProcessIdentity, parent: Pid) -> Result<Child, AdoptError> {
+        let (child, current) = Child::of(identity)?;
+        if current != parent {
+            return Err(AdoptError::NotAnOrphan { pid: identity.pid.as_raw(), parent: current.as_raw() });
+        }
+        Ok(child)
+    }
+
+    /// A handle on a process that `former` had forked before it died, whoever is its parent now: somebody else reaps it, as with
+    /// [`adopt`](Self::adopt).
+    ///
+    /// # Errors
+    ///
+    /// [`AdoptError`]: there is no such process any more, or it is not an orphan.
+    pub fn adopt_orphan_of(former: Pid, identity: ProcessIdentity) -> Result<Child, AdoptError> {
+        let (child, current) = Child::of(identity)?;
+        if current == former {
+            return Err(AdoptError::NotAnOrphan { pid: identity.pid.as_raw(), parent: current.as_raw() });
+        }
+        Ok(child)
+    }
+
+    /// A handle on a process, and who is its parent.
+    fn of(identity: ProcessIdentity) -> Result<(Child, Pid), AdoptError> {
         let pid = identity.pid;
         let gone = AdoptError::Gone { pid: pid.as_raw() };
         // The descriptor first: if the pid means the right process after that, it did so before as well.
@@ -35,10 +58,7 @@ impl Child {
         if stat.is_zombie || stat.start_time != identity.start_time {
             return Err(gone);
         }
-        if stat.parent != parent {
-            return Err(AdoptError::NotAnOrphan { pid: pid.as_raw(), parent: stat.parent.as_raw() });
-        }
-        Ok(Child::adopted(pid, pidfd))
+        Ok((Child::adopted(pid, pidfd), stat.parent))
     }
 }
 

@@ -5,23 +5,21 @@ use std::io;
 
 use gunmetal_supervise::{ChildSetup, Ledger};
 
-/// Files in memory that the master makes and that each manager in turn keeps up.
+/// What a manager knows that no file tells: in memory that the master makes and that each manager in turn keeps up.
 #[derive(Debug)]
 pub(crate) struct Legacy {
-    /// The processes that were started.
-    pub(super) processes: Ledger,
     /// The companions that were stopped by hand; the process that is entered is the manager that was told to.
     stopped: Ledger,
 }
 
 impl Legacy {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { processes: Ledger::new()?, stopped: Ledger::new()? })
+        Ok(Self { stopped: Ledger::in_memory()? })
     }
 
-    /// Lets a manager keep them.
+    /// Lets a manager keep it.
     pub(super) fn keep(&self, setup: ChildSetup) -> ChildSetup {
-        setup.keep(&self.processes).keep(&self.stopped)
+        setup.keep(&self.stopped)
     }
 
     /// The companions that were stopped by hand.

@@ -14,11 +14,12 @@ mod specs;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
     BindError as UnixBindError, Companion, CompanionAction, CompanionEvent, Companions, Heartbeat, LaunchId,
-    Parent, Poller, ReadyWriter, Signal, Signals, StopMode,
+    Ledger, LeftoversError, Parent, Poller, ReadyWriter, Signal, Signals, StopMode,
 };
 
 use super::control::{Control, ControlWatch};
@@ -37,8 +38,10 @@ pub(super) struct Manager<'a> {
     companions: BTreeMap<String, CompanionConfig>,
     machine: Companions,
     processes: BTreeMap<LaunchId, Process>,
-    legacy: &'a Legacy,
-    /// `None` if it cannot be read.
+    task: Task,
+    /// Which processes there are, for whoever comes after this manager. `None` as long as another one has the companions.
+    ledger: Option<Ledger>,
+    /// Who was stopped by hand, for the next manager of this master. `None` if that cannot be read.
     stopped: Option<Stopped<'a>>,
     signals: Signals,
     /// `None` once it is gone.
@@ -51,6 +54,24 @@ pub(super) struct Manager<'a> {
     /// When to look at the memory of companions again.
     next_look: Instant,
     phase: Phase,
+}
+
+/// What a manager is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// To have the companions run.
+    Manage,
+    /// To end what one has left that was killed while it stopped.
+    EndLeftovers,
+}
+
+/// What a manager has from the master.
+pub(super) struct Birth {
+    pub(super) task: Task,
+    pub(super) signals: Signals,
+    pub(super) master: Parent,
+    pub(super) ready: ReadyWriter,
+    pub(super) heartbeat: Heartbeat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,19 +100,24 @@ impl<'a> Manager<'a> {
         config: &'a CompanionsConfig,
         companions: Vec<CompanionConfig>,
         legacy: &'a Legacy,
-        signals: Signals,
-        master: Parent,
-        ready: ReadyWriter,
-        heartbeat: Heartbeat,
+        birth: Birth,
     ) -> Self {
+        let Birth { task, signals, master, ready, heartbeat } = birth;
         let now = Instant::now();
+        let mut machine = Companions::new(companions.iter().map(spec));
+        let stopped = legacy.stopped();
+        match &stopped {
+            Ok(stopped) => stopped.names().for_each(|name| machine.keep_stopped(name)),
+            Err(error) => tracing::error!(%error, "which companions were stopped by hand is not known"),
+        }
         Self {
             config,
-            machine: Companions::new(companions.iter().map(spec)),
+            machine,
             companions: by_name(companions),
             processes: BTreeMap::new(),
-            legacy,
-            stopped: None,
+            task,
+            ledger: None,
+            stopped: stopped.ok(),
             signals,
             master: Some(master),
             ready: Some(ready),
@@ -105,26 +131,32 @@ impl<'a> Manager<'a> {
 
     /// Runs until everything has ended. The error is one of a manager that never got going.
     pub(super) fn run(mut self) -> Result<(), String> {
-        self.adopt();
-        if let Err(error) = self.take_control() {
-            let reason = report::chain(&error);
+        if let Err(reason) = self.take_control() {
             let told = self.ready.take().map(|ready| ready.failed(&reason));
             // The master logs it.
             return if matches!(told, Some(Ok(()))) { Ok(()) } else { Err(reason) };
         }
-        if let Phase::Waiting { .. } = self.phase {
-            let path = self.config.control_socket.display();
-            tracing::warn!(
-                "Another companion manager listens at {path}: companions are started once it has ended"
-            );
+        match (self.task, self.phase) {
+            // They are that other one's to end.
+            (Task::EndLeftovers, Phase::Waiting { .. }) => return Ok(()),
+            (Task::EndLeftovers, _) => self.stop(StopMode::Graceful),
+            (Task::Manage, Phase::Waiting { .. }) => {
+                let path = self.config.control_socket.display();
+                tracing::warn!(
+                    "Another companion manager listens at {path}: companions are started once it has ended"
+                );
+            }
+            (Task::Manage, _) => {}
         }
         if let Some(Err(error)) = self.ready.take().map(ReadyWriter::ready) {
             tracing::debug!(%error, "the master does not listen");
         }
         let result = self.run_loop();
-        if let Some(control) = self.control.take() {
-            control.close();
+        if self.machine.is_stopped() {
+            self.ledger.take().into_iter().for_each(Ledger::remove);
         }
+        // Last: whoever listens there next may start the companions.
+        self.control.take().into_iter().for_each(Control::close);
         result.map_err(|error| report::chain(&error))
     }
 
@@ -174,33 +206,53 @@ impl<'a> Manager<'a> {
         poller.wait(deadlines.into_iter().flatten().min())
     }
 
-    /// Listens at the control socket and starts the companions. Tries again later, if another manager does so.
-    fn take_control(&mut self) -> Result<(), BindError> {
+    /// Listens at the control socket and starts the companions. Tries again later, if another manager has them.
+    fn take_control(&mut self) -> Result<(), String> {
         let path = &self.config.control_socket;
-        match Control::bind(path, self.config.control_socket_mode) {
-            Ok(control) => {
-                self.control = Some(control);
-                self.phase = Phase::Managing;
-                self.machine.begin(Instant::now());
-                tracing::info!("Companions are controlled at: unix:{}", path.display());
-                Ok(())
-            }
+        let control = match Control::bind(path, self.config.control_socket_mode) {
+            Ok(control) => control,
             Err(BindError::Unix(UnixBindError::InUse { .. })) => {
-                self.phase = Phase::Waiting { again: Instant::now() + TRY_INTERVAL };
-                Ok(())
+                self.wait_for(TRY_INTERVAL);
+                return Ok(());
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(report::chain(&error)),
+        };
+        match self.take_over() {
+            Ok(ledger) => self.ledger = Some(ledger),
+            Err(LeftoversError::Kept { name, parent }) => {
+                tracing::error!(
+                    "Another companion manager (pid: {parent}) has {name}, though it does not listen at {}",
+                    path.display()
+                );
+                control.close();
+                self.wait_for(COMPLAINT_INTERVAL);
+                return Ok(());
+            }
+            Err(error) => {
+                control.close();
+                return Err(format!("{}: {}", ledger_path(path).display(), report::chain(&error)));
+            }
         }
+        tracing::info!("Companions are controlled at: unix:{}", path.display());
+        self.control = Some(control);
+        self.phase = Phase::Managing;
+        if self.task == Task::Manage {
+            self.machine.begin(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn wait_for(&mut self, interval: Duration) {
+        self.phase = Phase::Waiting { again: Instant::now() + interval };
     }
 
     fn try_again(&mut self) {
         let Phase::Waiting { again } = self.phase else { return };
-        let now = Instant::now();
-        if now >= again
-            && let Err(error) = self.take_control()
+        if Instant::now() >= again
+            && let Err(reason) = self.take_control()
         {
-            tracing::error!("Companions cannot be started yet: {}", report::chain(&error));
-            self.phase = Phase::Waiting { again: now + COMPLAINT_INTERVAL };
+            tracing::error!("Companions cannot be started yet: {reason}");
+            self.wait_for(COMPLAINT_INTERVAL);
         }
     }
 
@@ -300,6 +352,13 @@ impl Phase {
 
 fn by_name(companions: Vec<CompanionConfig>) -> BTreeMap<String, CompanionConfig> {
     companions.into_iter().map(|config| (config.name.clone(), config)).collect()
+}
+
+/// Where the ledger is: beside the control socket, since who listens there keeps it.
+fn ledger_path(control_socket: &Path) -> PathBuf {
+    let mut path = control_socket.as_os_str().to_owned();
+    path.push(".ledger");
+    path.into()
 }
 
 const TRY_INTERVAL: Duration = Duration::from_millis(200);

@@ -8,13 +8,13 @@ use gunmetal_supervise::{
 
 use super::CompanionsConfig;
 use super::legacy::Legacy;
-use super::manager::Manager;
+use super::manager::{Birth, Manager, Task};
 use crate::crew::{Member, PARENT_SIGNALS, Pulse};
 use crate::report;
 
 /// Forks a companion manager from the master. The first one goes by the configuration that it is given; one that follows
 /// another reads what has become of that meanwhile.
-pub(crate) fn spawn(age: u64, config: &CompanionsConfig, legacy: &Legacy) -> io::Result<Member> {
+pub(crate) fn spawn(age: u64, task: Task, config: &CompanionsConfig, legacy: &Legacy) -> io::Result<Member> {
     let (reader, writer) = readiness_pipe()?;
     // Both processes have a copy of these; the fork decides who uses which.
     let (mut writer, mut pulse) = (Some(writer), Some(Pulse::new(&config.processes)?));
@@ -29,7 +29,7 @@ pub(crate) fn spawn(age: u64, config: &CompanionsConfig, legacy: &Legacy) -> io:
             // What is sent to the whole group is the master's to pass on.
             .own_group();
         match newborn.become_child(setup) {
-            Ok(master) => run(age, config, legacy, master, ready, pulse),
+            Ok(master) => run(age, task, config, legacy, master, ready, pulse),
             Err(error) => {
                 // If there is no master any more, nobody needs to know.
                 let _ = ready.failed(&report::chain(&error));
@@ -44,6 +44,7 @@ pub(crate) fn spawn(age: u64, config: &CompanionsConfig, legacy: &Legacy) -> io:
 
 fn run(
     age: u64,
+    task: Task,
     config: &CompanionsConfig,
     legacy: &Legacy,
     master: Parent,
@@ -66,7 +67,14 @@ fn run(
             }
         }
     }
-    match Manager::new(config, companions, legacy, signals, master, ready, pulse.heartbeat).run() {
+    match Manager::new(
+        config,
+        companions,
+        legacy,
+        Birth { task, signals, master, ready, heartbeat: pulse.heartbeat },
+    )
+    .run()
+    {
         Ok(()) => 0,
         Err(reason) => {
             tracing::error!("Companion manager ends: {reason}");

@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use gunmetal_supervise::{Action, Event, PoolConfig, RestartPolicy, Signal};
+use gunmetal_supervise::{Action, Event, ExitStatus, PoolConfig, RestartPolicy, Signal, StopMode};
 
 use super::{Master, Phase};
-use crate::companions::{self, Legacy};
+use crate::companions::{self, Legacy, Task};
 use crate::crew::{Crew, Heartbeats, restarts};
 use crate::{CompanionsConfig, ServiceError, report};
 
@@ -19,10 +19,31 @@ pub(super) struct CompanionSide {
     pub(super) crew: Crew,
     /// Whether a manager has been in service.
     pub(super) is_booted: bool,
+    task: Task,
+    /// How the service stops, if it does.
+    pub(super) stop_mode: StopMode,
+    /// How the last manager has ended; `None` if none has.
+    last_status: Option<ExitStatus>,
+    /// Managers that were forked to end what others have left.
+    last_count: u32,
 }
 
 impl CompanionSide {
     fn new(config: &CompanionsConfig) -> io::Result<Self> {
+        let crew = Self::crew();
+        Ok(Self {
+            config: config.clone(),
+            legacy: Legacy::new()?,
+            crew,
+            is_booted: false,
+            task: Task::Manage,
+            stop_mode: StopMode::Graceful,
+            last_status: None,
+            last_count: 0,
+        })
+    }
+
+    fn crew() -> Crew {
         let pool = PoolConfig {
             boot_timeout: Some(SILENCE),
             // It keeps the time of each companion itself, and beats its heart meanwhile.
@@ -31,8 +52,19 @@ impl CompanionSide {
             restarts: RestartPolicy { max_delay: LONGEST_DELAY, ..restarts() },
             ..PoolConfig::default()
         };
-        let crew = Crew::new(pool, Heartbeats::Expected(SILENCE));
-        Ok(Self { config: config.clone(), legacy: Legacy::new()?, crew, is_booted: false })
+        Crew::new(pool, Heartbeats::Expected(SILENCE))
+    }
+
+    /// A manager that was killed while it stopped has left companions: another one is forked to end them. Returns whether.
+    fn end_leftovers(&mut self) -> bool {
+        let has_ended_well = !self.is_booted || self.last_status.is_none_or(ExitStatus::is_success);
+        let is_over = has_ended_well || self.last_count == MOST_LAST_MANAGERS;
+        if !is_over {
+            self.last_count += 1;
+            self.task = Task::EndLeftovers;
+            self.crew = Self::crew();
+        }
+        !is_over
     }
 
     pub(super) fn next_action(&mut self) -> Option<Action> {
@@ -67,13 +99,17 @@ impl Master<'_> {
         match action {
             Action::Spawn(worker) => {
                 let age = side.crew.next_age();
-                let outcome = companions::spawn(age, &side.config, &side.legacy);
+                let outcome = companions::spawn(age, side.task, &side.config, &side.legacy);
                 if let Some(pid) = side.crew.spawned(worker, outcome) {
                     tracing::info!("Booting companion manager with pid: {pid}");
+                }
+                if side.task == Task::EndLeftovers {
+                    side.crew.handle(Event::Stop(side.stop_mode));
                 }
             }
             Action::Drain(worker) => side.crew.handle(Event::Drained(worker)),
             Action::Gone { worker, departure, status } => {
+                side.last_status = status;
                 let member = side.crew.forget(worker);
                 report::gone("Companion manager", worker, member.as_ref(), &departure, status);
             }
@@ -82,6 +118,7 @@ impl Master<'_> {
                 self.say_if_up();
             }
             Action::GiveUp(failure) => self.give_up(Some("Companion manager"), &failure),
+            Action::PoolStopped if side.end_leftovers() => {}
             Action::PoolStopped if self.phase == Phase::StoppingHttp => self.stop_dirty_if_alone(),
             Action::PoolStopped => self.end_if_empty(),
             action => report::action("companion manager", &action),
@@ -93,6 +130,8 @@ impl Master<'_> {
 const SILENCE: Duration = Duration::from_secs(30);
 /// More than the manager takes to stop at once.
 const KILL_GRACE: Duration = Duration::from_secs(5);
+/// Managers that are forked to end what others have left, if each of them is killed in turn.
+const MOST_LAST_MANAGERS: u32 = 3;
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 /// A year, the longest of all settings.
 const FOR_EVER: Duration = Duration::from_secs(31_536_000);

@@ -55,7 +55,7 @@ impl Bench {
     fn new() -> Bench {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
-        Bench { dir, ledger: Ledger::new().unwrap(), out, env: BTreeMap::new() }
+        Bench { dir, ledger: Ledger::in_memory().unwrap(), out, env: BTreeMap::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -6,7 +6,6 @@ use std::time::Instant;
 use gunmetal_supervise::{
     ChildSetup, ExitStatus, Launch, Ledger, Output, Poller, Signal, Work, adopt_orphans, reap_orphans,
 };
-use nix::unistd::getppid;
 
 use crate::Case;
 use crate::cases::{await_go, child, go, pipe, sleep_long, soon};
@@ -33,7 +32,7 @@ fn launch(ledger: &Ledger, slot: usize, name: &str, work: Work<'_>) -> gunmetal_
 
 fn a_successor_finds_who_was_started_before_it() {
     adopt_orphans().unwrap();
-    let ledger = Ledger::new().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let (told, tell) = pipe();
     let command = ["sleep".to_owned(), "1000".to_owned()];
     let mut parent = child(|newborn| {
@@ -61,7 +60,7 @@ fn a_successor_finds_who_was_started_before_it() {
     let mut successor = child(|newborn| {
         let setup = ChildSetup::new("test: successor").keep(&ledger);
         let _parent = newborn.become_child(setup).unwrap();
-        let mut leftovers = ledger.leftovers(getppid()).unwrap();
+        let mut leftovers = ledger.leftovers().unwrap();
         let names: Vec<_> = leftovers.iter().map(|(slot, name, _)| (*slot, name.as_str())).collect();
         assert_eq!(names, [(1, "one"), (4, "four")]);
         for (slot, _, child) in &mut leftovers {
@@ -86,7 +85,7 @@ fn a_successor_finds_who_was_started_before_it() {
 }
 
 fn a_process_is_entered_before_its_work_begins() {
-    let ledger = Ledger::new().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     // Not even a start that fails comes before it.
     let mut launched = launch(&ledger, 0, "scheduler", Work::Execute(&[]));
     assert_eq!(launched.child.wait().unwrap(), ExitStatus::Code(126));

@@ -4,11 +4,11 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
-    Child, CompanionEnd, CompanionEvent, CompanionState, ExitStatus, LaunchId, Launched, Parent, Pid,
-    Readiness, ReadyReader, Signal, resident_len,
+    Child, CompanionEnd, CompanionEvent, CompanionState, ExitStatus, LaunchId, Launched, Ledger,
+    LeftoversError, Pid, Readiness, ReadyReader, Signal, resident_len,
 };
 
-use super::{Manager, specs};
+use super::{Manager, ledger_path, specs};
 use crate::companions::launch::launch;
 use crate::companions::legacy::free;
 use crate::report;
@@ -24,20 +24,9 @@ pub(super) struct Process {
 
 impl Manager<'_> {
     /// Takes over what a manager before this one has left, which has been told to end by its death.
-    pub(super) fn adopt(&mut self) {
-        let Some(master) = self.master.as_ref().map(Parent::pid) else { return };
-        let leftovers = self.legacy.processes.leftovers(master).unwrap_or_else(|error| {
-            tracing::error!(%error, "what another companion manager has left is not known");
-            Vec::new()
-        });
-        match self.legacy.stopped() {
-            Ok(stopped) => {
-                stopped.names().for_each(|name| self.machine.keep_stopped(name));
-                self.stopped = Some(stopped);
-            }
-            Err(error) => tracing::error!(%error, "which companions were stopped by hand is not known"),
-        }
-        for (slot, name, child) in leftovers {
+    pub(super) fn take_over(&mut self) -> Result<Ledger, LeftoversError> {
+        let ledger = Ledger::open(&ledger_path(&self.config.control_socket))?;
+        for (slot, name, child) in ledger.leftovers()? {
             let pid = child.pid();
             let Some(launch) = self.machine.adopt(&name, || specs::stray(&name), Instant::now()) else {
                 tracing::error!("Companion {name} has another process, which is killed (pid: {pid})");
@@ -49,12 +38,16 @@ impl Manager<'_> {
             );
             self.processes.insert(launch, Process { child, words: None, slot });
         }
+        Ok(ledger)
     }
 
     pub(super) fn spawn(&mut self, name: &str, id: LaunchId) {
         let slot = free(self.processes.values().map(|process| &process.slot));
         let config = self.companions.get(name).ok_or_else(|| io::Error::other("it is not configured"));
-        match config.and_then(|config| launch(config, &self.config.processes, &self.legacy.processes, slot)) {
+        let ledger =
+            self.ledger.as_ref().ok_or_else(|| io::Error::other("another manager has the companions"));
+        let launched = config.and_then(|config| launch(config, &self.config.processes, ledger?, slot));
+        match launched {
             Ok(Launched { child, words }) => {
                 tracing::info!("Booting companion {name} with pid: {}", child.pid());
                 self.processes.insert(id, Process { child, words: Some(words), slot });
@@ -79,7 +72,7 @@ impl Manager<'_> {
             }
         };
         let Some(Process { words, slot, .. }) = self.processes.remove(&launch) else { return };
-        if let Err(error) = self.legacy.processes.clear(slot) {
+        if let Some(Err(error)) = self.ledger.as_ref().map(|ledger| ledger.clear(slot)) {
             tracing::error!(%error, "the ledger of companions cannot be written");
         }
         let end = match words.map(ReadyReader::last_words) {
