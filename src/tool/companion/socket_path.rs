@@ -53,20 +53,24 @@ pub(super) fn find(
         Some(path) => Some(directory.join(path)),
         None => Some(directory.join("gunmetal.toml")).filter(|path| path.exists()),
     };
-    let Some(config) = config else {
-        return Ok(SocketPath { path: directory.join(DEFAULT), origin: Origin::Default });
+    let main = match &config {
+        Some(path) => read(path)?,
+        None => toml::Table::new(),
     };
-    let main = read(&config)?;
+    let config = config.unwrap_or_else(|| directory.join("gunmetal.toml"));
+    let setting = |name, key| match variable(name) {
+        Some(path) => Ok(Some(path)),
+        None => path_in(&main, key, &config),
+    };
     // The directory of the service, which paths in its configuration are relative to.
     let mut service = config.parent().map(Path::to_owned).unwrap_or_default();
-    if let Some(chdir) = path_in(&main, "chdir", &config)? {
+    if let Some(chdir) = setting("GUNMETAL_CHDIR", "chdir")? {
         service.push(chdir);
     }
     if let Some(path) = path_in(&main, KEY, &config)? {
         return Ok(SocketPath { path: service.join(path), origin: Origin::File(config) });
     }
-    let own = path_in(&main, "companion_config_file", &config)?;
-    if let Some(own) = own.or_else(|| variable("GUNMETAL_COMPANION_CONFIG_FILE")) {
+    if let Some(own) = setting("GUNMETAL_COMPANION_CONFIG_FILE", "companion_config_file")? {
         let own = service.join(own);
         if let Some(path) = path_in(&read(&own)?, KEY, &own)? {
             return Ok(SocketPath { path: service.join(path), origin: Origin::File(own) });
@@ -165,11 +169,25 @@ mod tests {
         let dir = dir.path();
         fs::write(dir.join("own.toml"), "companion_control_socket = \"own.sock\"").unwrap();
         let main = |text: &str| fs::write(dir.join("app.toml"), text).unwrap();
-        let place = || place(dir, [None, None], &[("GUNMETAL_CONFIG", "app.toml")]);
+        let config = ("GUNMETAL_CONFIG", "app.toml");
+        let place = || place(dir, [None, None], &[config]);
         main("companion_config_file = \"own.toml\"");
         assert_eq!(place(), pair("own.sock", "as own.toml says"));
         main("companion_config_file = \"own.toml\"\ncompanion_control_socket = \"main.sock\"");
         assert_eq!(place(), pair("main.sock", "as app.toml says"));
+    }
+
+    #[test]
+    fn variables_of_the_service_go_before_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        fs::create_dir(dir.join("other")).unwrap();
+        fs::write(dir.join("other/b.toml"), "companion_control_socket = \"b.sock\"").unwrap();
+        let variables = [("GUNMETAL_CHDIR", "other"), ("GUNMETAL_COMPANION_CONFIG_FILE", "b.toml")];
+        let expected = pair("other/b.sock", "as other/b.toml says");
+        assert_eq!(place(dir, [None, None], &variables), expected);
+        fs::write(dir.join("gunmetal.toml"), "chdir = \"x\"\ncompanion_config_file = \"a.toml\"").unwrap();
+        assert_eq!(place(dir, [None, None], &variables), expected);
     }
 
     #[test]
