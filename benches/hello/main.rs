@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::{Router, routing::get};
 use gunmetal::{HttpWorker, Server};
+use gunmetal_benches::Ballast;
 use tokio::net::TcpListener;
 
 fn main() -> ExitCode {
@@ -45,21 +46,4 @@ fn plain() -> ExitCode {
 fn routes(ballast: Arc<Ballast>) -> Router {
     let read = async move || format!("{} {}", std::process::id(), ballast.sum());
     Router::new().route("/", get(async || "Hello, World!")).route("/preloaded", get(read))
-}
-
-/// As many mebibytes as `BENCH_PRELOAD_MB` says.
-struct Ballast(Vec<u8>);
-
-impl Ballast {
-    /// Every page is written.
-    fn load() -> Self {
-        let mebibytes: usize =
-            env::var("BENCH_PRELOAD_MB").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-        Self(vec![1; mebibytes << 20])
-    }
-
-    /// Reads every byte.
-    fn sum(&self) -> u64 {
-        self.0.iter().map(|&byte| u64::from(byte)).sum()
-    }
 }

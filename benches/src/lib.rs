@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ballast;
 mod child;
 mod options;
 mod processes;
@@ -11,6 +12,7 @@ mod samples;
 mod table;
 mod tree;
 
+pub use ballast::Ballast;
 pub use child::{Child, die_with_parent, say_ready};
 pub use options::Options;
 pub use processes::{CpuTime, Memory, Process};
