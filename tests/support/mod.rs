@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of this module")]
 
+pub mod companions;
 pub mod http;
 pub mod http2;
 pub mod master;
