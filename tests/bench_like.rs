@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use libc::{SIGHUP, SIGKILL, SIGTERM};
 use support::http::{Answer, Client};
-use support::{PATIENCE, Process, Service, example_binary};
+use support::{PATIENCE, Process, Service, example_binary, python};
 
 #[test]
 fn a_job_is_queued_done_and_told() {
@@ -151,7 +151,11 @@ impl Bench {
             let text = fs::read_to_string(source.join(name)).unwrap().replace("127.0.0.1", &address);
             fs::write(directory.path().join(name), text).unwrap();
         }
+        // Not what else may be called `python3`, such as a script that starts one.
+        let python = python::python();
+        let path = [python.parent().unwrap().as_os_str().to_owned(), std::env::var_os("PATH").unwrap()];
         let mut command = Command::new(example_binary("bench-like"));
+        command.env("PATH", path.join(":".as_ref()));
         command.env("TMPDIR", directory.path()).current_dir(directory.path()).stderr(Stdio::piped());
         let service = Service::of(command, directory);
         let bench = Bench { service, address };
