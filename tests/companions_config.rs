@@ -41,7 +41,7 @@ fn a_start_with_a_mistake_ends_with_1_and_a_line_that_names_file_companion_key_f
             format!(
                 "gunmetal.toml:{}: companion \"one\": target = \"probe:polight\" is not allowed: not registered (did you mean \
                  \"probe:polite\"?); registered: probe:polite, probe:polite_async, probe:deaf, probe:stubborn, probe:done, \
-                 probe:failing, probe:panicking, probe:exiting, probe:looking; allowed: the name of a function that the program \
+                 probe:failing, probe:panicking, probe:exiting, probe:looking, probe:large; allowed: the name of a function that the program \
                  has registered",
                 FIRST + 3
             ),
@@ -171,7 +171,18 @@ fn without_a_list_every_function_runs_under_the_last_part_of_its_name() {
         crew.statuses().iter().map(|status| status["name"].as_str().unwrap().to_owned()).collect();
     assert_eq!(
         names,
-        ["polite", "polite_async", "deaf", "stubborn", "done", "failing", "panicking", "exiting", "looking"]
+        [
+            "polite",
+            "polite_async",
+            "deaf",
+            "stubborn",
+            "done",
+            "failing",
+            "panicking",
+            "exiting",
+            "looking",
+            "large"
+        ]
     );
     for name in ["polite", "polite_async", "deaf", "stubborn"] {
         crew.runs(name);

@@ -82,6 +82,13 @@ fn exiting(_: Companion) {
     process::exit(code.unwrap_or(0))
 }
 
+/// Takes 64 MiB of memory.
+fn large(companion: Companion) {
+    let memory = vec![1_u8; 64 << 20];
+    println!("{} has {} bytes", companion.name(), memory.len());
+    forever()
+}
+
 /// Says what it finds around it, one thing a line.
 fn looking(_: Companion) -> io::Result<()> {
     println!("cwd {}", env::current_dir()?.display());
@@ -120,5 +127,6 @@ fn main() -> ExitCode {
         .companion("probe:panicking", panicking)
         .companion("probe:exiting", exiting)
         .companion("probe:looking", looking)
+        .companion("probe:large", large)
         .run()
 }
