@@ -6,7 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use libc::{SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
+use libc::{SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2};
 use serde_json::{Value, json};
 use support::companions::{Crew, executes, pid, shell, sleeps, stubborn};
 use support::kill;
@@ -130,13 +130,15 @@ fn who_does_not_end_in_time_is_killed_and_that_is_counted() {
         &[
             stubborn("patience", "stop_timeout = 0.1\nreload_timeout = 3600"),
             stubborn("none", "stop_timeout = 0\nreload_timeout = 3600"),
+            // What counts is the time to stop, not the rest of the time to start.
+            stubborn("early", "stop_timeout = 0.1\nreload_timeout = 3600\nstartsecs = 3600"),
             stubborn("much", "stop_timeout = 3600\nreload_timeout = 0.1"),
         ]
         .concat(),
     );
-    for name in ["patience", "none"] {
+    for name in ["patience", "none", "early"] {
         crew.says(name, &format!("{name} is here"));
-        let before = crew.runs(name);
+        let before = pid(&crew.status(name));
         crew.order("stop", name);
         let status = crew.reaches(name, "STOPPED");
         assert_eq!(status["last_exit_signal"], SIGKILL, "{status}");
@@ -164,7 +166,25 @@ fn who_does_not_end_in_time_is_killed_and_that_is_counted() {
     // Somebody else has done it: that was no timeout.
     let status = crew.reaches("much", "STOPPED");
     assert_eq!(status["stop_timeout_kills"], 1, "{status}");
-    crew.ends(&["patience", "none", "much"]);
+    crew.ends(&["patience", "none", "early", "much"]);
+}
+
+#[test]
+fn who_is_held_still_is_killed_all_the_same() {
+    let crew = Crew::start("hello", &sleeps("one", "stop_timeout = 0.1"));
+    let before = crew.runs("one");
+    kill(before, SIGSTOP);
+    crew.service().wait_for("stillness", || {
+        std::fs::read_to_string(format!("/proc/{before}/status")).unwrap().contains("State:\tT").then_some(())
+    });
+    crew.order("stop", "one");
+    let status = crew.reaches("one", "STOPPED");
+    assert_eq!(
+        (&status["last_exit_signal"], &status["stop_timeout_kills"]),
+        (&json!(SIGKILL), &json!(1)),
+        "{status}"
+    );
+    crew.ends(&[]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::companions::{Crew, HEAD, calls, shell, sleeps};
+use support::companions::{Crew, HEAD, calls, executes, shell, sleeps};
 use support::http::HttpService;
 use support::{Service, example_binary, kill};
 
@@ -171,6 +171,32 @@ fn directory_and_variables_are_the_services_and_its_own_over_them() {
         fs::read_link(format!("/proc/{worker}/cwd")).unwrap(),
         fs::canonicalize(crew.service().directory()).unwrap()
     );
+    crew.ends(&["one", "two", "three", "place"]);
+}
+
+#[test]
+fn a_program_is_looked_for_in_the_companions_directory_and_along_its_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("place/program");
+    fs::create_dir(directory.path().join("place")).unwrap();
+    fs::write(&path, "#!/bin/sh\necho \"$0 $1\"; exec sleep 1000\n").unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    // Of the words after it, no shell has made anything.
+    let along = format!("env = {{ PATH = \"{}:/usr/bin:/bin\" }}", directory.path().join("place").display());
+    let settings = [
+        HEAD,
+        &executes("one", &["./program", "* $HOME"], "cwd = \"place\"\nstdout = \"one\""),
+        &executes("two", &["program", "* $HOME"], &format!("{along}\nstdout = \"two\"")),
+        &executes("three", &["place/program", "* $HOME"], "stdout = \"three\""),
+    ];
+    fs::write(directory.path().join("gunmetal.toml"), settings.concat()).unwrap();
+    let crew = Crew::of(HttpService::of(Service::start_in(directory, "hello", &[], &[])));
+    let here = crew.service().directory().display().to_string();
+    for (name, program) in
+        [("one", "./program"), ("two", &format!("{here}/place/program")), ("three", "place/program")]
+    {
+        crew.says(name, &format!("{program} * $HOME"));
+    }
     crew.ends(&["one", "two", "three", "place"]);
 }
 
