@@ -10,6 +10,7 @@ pub mod probe;
 pub mod python;
 pub mod raw;
 pub mod traces;
+pub mod troupe;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,0 +1,104 @@
+//! What becomes of companions when a process above them dies, and of the web tier beside them.
+
+#![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+mod support;
+
+use libc::{SIGKILL, SIGSTOP, SIGTERM};
+use support::master::Load;
+use support::troupe::{LEFT, companion, companion_with, start};
+
+#[test]
+fn a_manager_that_is_killed_is_replaced_and_no_companion_ever_has_two_processes() {
+    let companions = [
+        companion("obeys", "obeys"),
+        companion_with("other", "obeys", "stop_signal = \"SIGUSR1\""),
+        companion_with("ignores", "ignores", "stop_timeout = 1"),
+    ];
+    let http = start(&companions.concat(), &["obeys", "other", "ignores"]);
+    let (service, worker) = (&http.service, http.answers());
+    let first: Vec<u32> = ["obeys", "other", "ignores"].map(|name| service.begins(name, 1)).into();
+    let load = Load::start(http.port);
+    let manager = service.manager();
+    manager.signal(SIGKILL);
+    // Each has been asked to end in its own way; who does not listen is killed when its time is up.
+    service.comes_to("obeys", first[0], "ends by TERM");
+    service.comes_to("other", first[1], "ends by USR1");
+    service.next_manager(&manager);
+    service.line(&format!("what another manager has left (pid: {})", first[2]));
+    service.begins("obeys", 2);
+    service.begins("other", 2);
+    service.begins("ignores", 2);
+    service.line("Companion ignores was sent SIGKILL: it has not ended in time");
+    service.never_had_two();
+    load.has_lost_nothing();
+    assert_eq!(http.answers(), worker);
+    http.ends(SIGTERM, &LEFT);
+}
+
+#[test]
+fn a_manager_that_is_killed_again_and_again_leaves_its_companions_to_the_next() {
+    let companions = [companion_with("ignores", "ignores", "stop_timeout = 2"), companion("waits", "waits")];
+    let http = start(&companions.concat(), &["ignores", "waits"]);
+    let service = &http.service;
+    let waits = service.begins("waits", 1);
+    let mut manager = service.manager();
+    for _ in 0..3 {
+        manager.signal(SIGKILL);
+        manager = service.next_manager(&manager);
+        service.comes_to("waits", waits, "waits");
+        assert_eq!(service.status_of("waits")["pid"], waits);
+    }
+    service.go();
+    service.begins("waits", 2);
+    service.begins("ignores", 2);
+    service.never_had_two();
+    http.ends(SIGTERM, &LEFT);
+}
+
+#[test]
+fn a_manager_that_is_told_to_end_ends_its_companions_first_and_is_replaced() {
+    let http = start(&[companion("a", "obeys"), companion("b", "waits")].concat(), &["a", "b"]);
+    let service = &http.service;
+    let (manager, b) = (service.manager(), service.begins("b", 1));
+    manager.signal(SIGTERM);
+    service.comes_to("b", b, "waits");
+    assert!(manager.is_alive());
+    service.go();
+    service.next_manager(&manager);
+    service.begins("a", 2);
+    service.begins("b", 2);
+    service.never_had_two();
+    http.ends(SIGTERM, &LEFT);
+}
+
+#[test]
+fn a_master_that_is_killed_takes_manager_and_companions_with_it_each_in_its_time() {
+    let companions = [companion("obeys", "obeys"), companion_with("ignores", "ignores", "stop_timeout = 1")];
+    let mut http = start(&companions.concat(), &["obeys", "ignores"]);
+    let obeys = http.service.begins("obeys", 1);
+    http.service.signal(SIGKILL);
+    http.service.wait();
+    http.service.comes_to("obeys", obeys, "ends by TERM");
+    http.service.line("the master is gone: the companion manager stops");
+    http.service.line("Companion ignores was sent SIGKILL: it has not ended in time");
+    // The control socket with them: only what nobody could remove is left.
+    http.service.leaves_nothing_but(&[&LEFT[..], &["app.pid"]].concat());
+}
+
+#[test]
+fn without_master_and_manager_companions_are_still_asked_to_end() {
+    let companions = [companion("a", "obeys"), companion("b", "obeys")].concat();
+    let mut http = start(&companions, &["a", "b"]);
+    let [a, b] = ["a", "b"].map(|name| http.service.begins(name, 1));
+    let manager = http.service.manager();
+    // Neither can do anything about the other's death.
+    http.service.signal(SIGSTOP);
+    manager.signal(SIGSTOP);
+    manager.signal(SIGKILL);
+    http.service.signal(SIGKILL);
+    http.service.wait();
+    http.service.comes_to("a", a, "ends by TERM");
+    http.service.comes_to("b", b, "ends by TERM");
+    http.service.leaves_nothing_but(&[&LEFT[..], &["app.pid", "c.sock"]].concat());
+}
