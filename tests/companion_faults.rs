@@ -4,9 +4,9 @@
 
 mod support;
 
-use libc::{SIGKILL, SIGSTOP, SIGTERM};
+use libc::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
 use support::master::Load;
-use support::troupe::{LEFT, companion, companion_with, start};
+use support::troupe::{LEFT, companion, companion_with, start, start_example};
 
 #[test]
 fn a_manager_that_is_killed_is_replaced_and_no_companion_ever_has_two_processes() {
@@ -101,4 +101,74 @@ fn without_master_and_manager_companions_are_still_asked_to_end() {
     http.service.comes_to("a", a, "ends by TERM");
     http.service.comes_to("b", b, "ends by TERM");
     http.service.leaves_nothing_but(&[&LEFT[..], &["app.pid", "c.sock"]].concat());
+}
+
+#[test]
+fn a_manager_that_is_killed_while_it_stops_leaves_its_companions_to_the_master() {
+    let companions = [companion("calls", "calls"), companion_with("ignores", "ignores", "stop_timeout = 1")];
+    let settings = format!("dirty_socket = \"dirty.sock\"\n{}", companions.concat());
+    let mut http = start_example("hooks", &settings, &["calls", "ignores"]);
+    let (calls, ignores) = (http.service.begins("calls", 1), http.service.begins("ignores", 1));
+    let dirty = http.service.process("dirty worker");
+    http.service.signal(SIGTERM);
+    http.service.comes_to("calls", calls, "waits");
+    http.service.manager().signal(SIGKILL);
+    for (name, pid) in [("calls", calls), ("ignores", ignores)] {
+        http.service.line(&format!("{name}: waiting for the end of what its manager has left (pid: {pid})"));
+    }
+    http.service.line("Companion ignores was sent SIGKILL: it has not ended in time");
+    http.service.wait_for("its end", || {
+        http.service
+            .log()
+            .iter()
+            .any(|line| line.contains(&format!("Companion ignores ended (pid: {ignores})")))
+            .then_some(())
+    });
+    // It may still call.
+    http.service.go();
+    http.service.comes_to("calls", calls, &format!("called {}", dirty.pid));
+    assert_eq!(http.service.wait().code(), Some(0));
+    http.service.leaves_nothing_but(&[&LEFT[..], &["journal.txt", "c.sock"]].concat());
+}
+
+#[test]
+fn a_stop_that_comes_while_there_is_no_manager_waits_for_companions_too() {
+    let companions = [companion("waits", "waits"), companion_with("ignores", "ignores", "stop_timeout = 1")];
+    let mut http = start(&companions.concat(), &["waits", "ignores"]);
+    let waits = http.service.begins("waits", 1);
+    let manager = http.service.manager();
+    http.service.signal(SIGSTOP);
+    manager.signal(SIGKILL);
+    http.service.comes_to("waits", waits, "waits");
+    http.service.signal(SIGTERM);
+    http.service.signal(SIGCONT);
+    http.service.line("Companion ignores was sent SIGKILL: it has not ended in time");
+    http.service.go();
+    http.service.comes_to("waits", waits, "ends by TERM");
+    assert_eq!(http.service.wait().code(), Some(0));
+    http.service.leaves_nothing_but(&[&LEFT[..], &["c.sock"]].concat());
+}
+
+#[test]
+fn a_stop_at_once_ends_companions_without_a_manager_at_once() {
+    for signals in [&[SIGINT][..], &[SIGTERM, SIGTERM]] {
+        let companions = [companion("waits", "waits"), companion("ignores", "ignores")].concat();
+        let mut http = start(&format!("companion_stop_timeout = 3600\n{companions}"), &["waits", "ignores"]);
+        let waits = http.service.begins("waits", 1);
+        let mut manager = http.service.manager();
+        // The later ones are not replaced at once.
+        for _ in 0..3 {
+            manager.signal(SIGKILL);
+            http.service.comes_to("waits", waits, "waits");
+            manager = http.service.next_manager(&manager);
+        }
+        manager.signal(SIGKILL);
+        for signal in signals {
+            http.service.signal(*signal);
+            http.service.line("Handling signal");
+        }
+        assert_eq!(http.service.wait().code(), Some(0));
+        assert!(http.service.noted("waits", "ends by TERM").is_empty());
+        http.service.leaves_nothing_but(&[&LEFT[..], &["c.sock"]].concat());
+    }
 }

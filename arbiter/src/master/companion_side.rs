@@ -117,7 +117,12 @@ impl Master<'_> {
                 side.is_booted = true;
                 self.say_if_up();
             }
+            // It has come with a reload: what serves goes on.
+            Action::GiveUp(failure) if self.phase == (Phase::Serving { is_up: true }) => {
+                tracing::error!("No companions until the next reload: {}", failure.error);
+            }
             Action::GiveUp(failure) => self.give_up(Some("Companion manager"), &failure),
+            Action::PoolStopped if matches!(self.phase, Phase::Serving { .. }) => self.companions = None,
             Action::PoolStopped if side.end_leftovers() => {}
             Action::PoolStopped if self.phase == Phase::StoppingHttp => self.stop_dirty_if_alone(),
             Action::PoolStopped => self.end_if_empty(),
