@@ -84,7 +84,8 @@ fn who_asks_for_many_things_does_not_keep_others_waiting() {
     greedy.send(&STATUS.repeat(1000));
     modest.send(STATUS);
     assert_eq!(server.line(&mut modest), NOBODY);
-    assert!(server.asked.len() < 500, "{} were answered first", server.asked.len());
+    // A socket has room for some hundred answers.
+    assert!(server.asked.len() < 100, "{} were answered first", server.asked.len());
     for _ in 0..1000 {
         assert_eq!(server.line(&mut greedy), NOBODY);
     }
