@@ -7,11 +7,13 @@ mod tailing;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use manager::{Guard, Manager, companion, ok, refused, said, tool, wait_for};
+use manager::{Guard, Manager, PATIENCE, companion, ok, refused, said, tool, wait_for};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
 
 /// Commands are not expected.
@@ -178,6 +180,30 @@ fn a_command_that_may_have_been_obeyed_is_not_given_twice() {
     let (code, _, words) = manager.say(&["restart", "a"]);
     assert_eq!(code, 1);
     assert!(words.contains("has ended before it answered: whether it obeyed is not known"), "{words}");
+}
+
+#[test]
+fn a_command_that_nobody_has_read_is_given_to_the_next_manager() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("gunmetal-companion.sock");
+    let listener = listen(&path);
+    let mut child = Guard(tool(directory.path(), &["start", "a", "--no-wait"]).spawn().unwrap());
+    let mut first = accept(&listener);
+    BufReader::new(&first).read_line(&mut String::new()).unwrap();
+    let status = json!({ "ok": true, "companions": [companion("a", "STOPPED", "")] });
+    first.write_all(format!("{status}\n").as_bytes()).unwrap();
+    // The command has arrived, and is lost with the connection.
+    let patience = PollTimeout::try_from(PATIENCE).unwrap();
+    let count = poll(&mut [PollFd::new(first.as_fd(), PollFlags::POLLIN)], patience).unwrap();
+    assert_eq!(count, 1);
+    drop(first);
+    let mut second = accept(&listener);
+    let mut line = String::new();
+    BufReader::new(&second).read_line(&mut line).unwrap();
+    assert_eq!(line, "{\"cmd\":\"start\",\"name\":\"a\"}\n");
+    second.write_all(format!("{}\n", ok("a started")).as_bytes()).unwrap();
+    let status = wait_for("the end of the tool", || child.0.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
 }
 
 #[test]
