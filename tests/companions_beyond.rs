@@ -117,6 +117,7 @@ fn who_depends_on_others_is_started_once_they_run() {
     for name in ["database", "queue", "web"] {
         crew.runs(name);
     }
+    crew.service().line("Companion web running");
     let log = crew.service().lines();
     let place =
         |part: &str| log.iter().rposition(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}"));

@@ -36,7 +36,7 @@ fn a_companion_is_starting_until_it_has_lasted_startsecs() {
     let words = format!("pid {}, uptime 00:00:", pid(&status));
     assert!(status["description"].as_str().unwrap().starts_with(&words), "{status}");
     assert_eq!((&status["exit_count"], &status["restart_count"]), (&json!(0), &json!(0)), "{status}");
-    assert_eq!(crew.service().count("Companion short running"), 1);
+    assert_eq!(crew.logs("Companion short running", 1).len(), 1);
     crew.ends(&[]);
 }
 
@@ -81,12 +81,8 @@ fn without_a_word_it_is_started_again_after_5_seconds_and_killed_after_60() {
     crew.has("two", "a new process", |status| status["restart_count"] == 1);
     crew.order("stop", "two");
     crew.reaches("two", "STOPPED");
-    let stops = crew.service().lines();
-    let stops: Vec<&String> = stops.iter().filter(|line| line.contains("Companion two stopping")).collect();
-    assert!(
-        stops.len() == 2 && stops.iter().all(|line| line.ends_with("SIGTERM, at most 60 s)")),
-        "{stops:?}"
-    );
+    let stops = crew.logs("Companion two stopping", 2);
+    assert!(stops.iter().all(|line| line.ends_with("SIGTERM, at most 60 s)")), "{stops:?}");
     crew.ends(&[]);
 }
 
@@ -95,9 +91,7 @@ fn the_wait_never_grows_and_never_ends() {
     let crew = Crew::start("hello", &shell("one", "exit 7", "restart_delay = 0.02\nstartsecs = 3600"));
     let status = crew.has("one", "many restarts", |status| status["restart_count"].as_u64() >= Some(8));
     assert!(status["exit_count"].as_u64().unwrap() >= 8, "{status}");
-    let log = crew.service().lines();
-    let waits: Vec<&String> = log.iter().filter(|line| line.contains("retrying in ")).collect();
-    assert!(waits.len() >= 8, "{waits:?}");
+    let waits = crew.logs("retrying in ", 8);
     assert!(waits.iter().all(|line| line.ends_with("exited with status 7, retrying in 0.02 s")), "{waits:?}");
     crew.ends(&[]);
 }

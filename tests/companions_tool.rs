@@ -63,7 +63,7 @@ fn commands_wait_until_companions_are_where_they_were_sent() {
             sleeps("rq-default", "startsecs = 0.2"),
             sleeps("rq-long", "startsecs = 0.2"),
             stubborn("socketio", "stop_timeout = 0.2\nreload_timeout = 0.2"),
-            shell("broken", "exit 7", "restart_delay = 3600\nautostart = false"),
+            shell("broken", "exit 7", "restart_delay = 3600\nstartsecs = 3600\nautostart = false"),
         ]
         .concat(),
     );

@@ -143,6 +143,15 @@ impl Crew {
         answer["error"].as_str().unwrap().to_owned()
     }
 
+    /// Waits until this many lines of the log have this part, and returns them. The log comes later than what it tells of.
+    pub fn logs(&self, part: &str, count: usize) -> Vec<String> {
+        self.service().wait_for(part, || {
+            let lines = self.service().lines().into_iter();
+            Some(lines.filter(|line| line.contains(part)).collect())
+                .filter(|found: &Vec<String>| found.len() >= count)
+        })
+    }
+
     /// The lines of a file in the service's directory.
     pub fn lines(&self, file: &str) -> Vec<String> {
         super::master::lines(&self.service().file(file))
