@@ -83,7 +83,7 @@ impl Companions {
             Some(companion) if companion.run().is_some() => return None,
             Some(companion) => {
                 let then = match companion.rest() {
-                    Some(Rest::NotStarted) if companion.spec.autostart => Then::Start,
+                    Some(Rest::NotStarted) if companion.spec.autostart => Then::Rest(Rest::Waiting),
                     rest => Then::Rest(rest.unwrap_or(Rest::NotStarted)),
                 };
                 companion.adopt_as(launch, then, now);

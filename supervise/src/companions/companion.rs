@@ -253,9 +253,11 @@ impl Companion {
     /// Whether companions that depend on this one have to wait for it: it does not run, but is on its way.
     pub(super) fn is_awaited(&self) -> bool {
         match &self.state {
-            State::Running(_) | State::Resting(Rest::NotStarted | Rest::ByHand) => false,
-            State::Stopping { then, .. } => *then == Then::Start,
-            State::Resting(Rest::Waiting) | State::Starting { .. } | State::BackingOff(_) => true,
+            State::Running(_) | State::Resting(Rest::NotStarted | Rest::ByHand) | State::BackingOff(None) => {
+                false
+            }
+            State::Stopping { then, .. } => matches!(then, Then::Start | Then::Rest(Rest::Waiting)),
+            State::Resting(Rest::Waiting) | State::Starting { .. } | State::BackingOff(Some(_)) => true,
         }
     }
 
@@ -322,11 +324,18 @@ impl Companion {
             State::Stopping { then: Then::Start, .. } => (Sequel::Restart, Next::Restart),
             State::Stopping { then: Then::Remove, .. } => (Sequel::Removed, Next::Remove),
             State::Stopping { then: Then::Rest(rest), .. } => {
+                let sequel = if *rest == Rest::Waiting { Sequel::Restart } else { Sequel::Stopped };
                 self.state = State::Resting(*rest);
-                (Sequel::Stopped, Next::Nothing)
+                (sequel, Next::Nothing)
             }
+            // The last two have no process that could end.
             State::Starting { .. } | State::Running(_) | State::BackingOff(_) | State::Resting(_) => {
                 let delay = self.history.admit(&self.spec.restarts, Failure::Crash, now, 0.0);
+                let least = match end {
+                    CompanionEnd::Exit(_) => Duration::ZERO,
+                    CompanionEnd::NeverBegan(..) | CompanionEnd::NotForked(_) => LEAST_DELAY,
+                };
+                let delay = delay.map(|delay| delay.max(least));
                 self.state = State::BackingOff(delay.map(|delay| now + delay));
                 (delay.map_or(Sequel::GivenUp(self.history.streak()), Sequel::Retry), Next::Nothing)
             }
@@ -377,3 +386,6 @@ pub(super) enum Tick {
     /// Its wait is over.
     Retry,
 }
+
+/// Whatever the configuration says: what could not even begin, since a program or memory is missing, will not be able to at once.
+const LEAST_DELAY: Duration = Duration::from_millis(100);

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::tests::spec;
 use super::{
     Companion, CompanionAction, CompanionCommand, CompanionEnd, CompanionEvent, CompanionSpec,
-    CompanionState, Companions, LaunchId,
+    CompanionState, Companions, LaunchId, Rest,
 };
 use crate::{ExitStatus, RestartPolicy, StopMode};
 
@@ -45,7 +45,8 @@ struct Variant {
 }
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// That of a stray, of [`spec`].
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn specs(variants: &[Variant]) -> Vec<CompanionSpec> {
     let there = NAMES.iter().zip(variants).filter(|(_, variant)| variant.is_there);
@@ -123,16 +124,29 @@ struct World {
 }
 
 impl World {
-    fn new(variants: &[Variant]) -> Self {
+    /// `left` are the names that another manager has left processes of, and that were stopped by hand under it.
+    fn new(variants: &[Variant], left: &[(bool, bool)]) -> Self {
         let now = Instant::now();
         let mut machine = Companions::new(specs(variants));
+        let (mut processes, mut by_hand) = (BTreeMap::new(), BTreeSet::new());
+        for (name, (has_process, is_stopped)) in NAMES.iter().zip(left) {
+            if *is_stopped && machine.find(name).is_some() {
+                machine.keep_stopped(name);
+                by_hand.insert((*name).to_owned());
+            }
+            if *has_process {
+                let launch = machine.adopt(name, || spec(name), now).unwrap();
+                processes.insert(launch, Process { name: (*name).to_owned(), is_stubborn: true });
+                assert!(machine.adopt(name, || spec(name), now).is_none());
+            }
+        }
         machine.begin(now);
         let mut world = Self {
             machine,
             now,
             todo: VecDeque::new(),
-            processes: BTreeMap::new(),
-            by_hand: BTreeSet::new(),
+            processes,
+            by_hand,
             is_stopping: false,
             forks_fail: false,
             stubborn: false,
@@ -199,7 +213,19 @@ impl World {
     }
 
     fn handle(&mut self, event: CompanionEvent) {
+        let waiting: Vec<String> = self
+            .machine
+            .iter()
+            .filter(|companion| companion.rest() == Some(Rest::Waiting))
+            .map(|companion| companion.name().to_owned())
+            .collect();
         self.machine.handle(event, self.now);
+        for name in waiting {
+            let companion = self.machine.find(&name).unwrap();
+            let awaited = self.machine.awaited_by(companion);
+            let is_started = companion.state() == CompanionState::Starting;
+            assert!(!is_started || awaited.is_empty(), "{name} is started before {awaited:?}");
+        }
         self.take_actions();
     }
 
@@ -354,10 +380,11 @@ proptest! {
     #[test]
     fn histories_keep_the_invariants(
         first in variants(),
+        left in prop::collection::vec((any::<bool>(), any::<bool>()), NAMES.len()),
         steps in prop::collection::vec(step(), 1..400),
         last in prop_oneof![Just(StopMode::Graceful), Just(StopMode::Now)],
     ) {
-        let mut world = World::new(&first);
+        let mut world = World::new(&first, &left);
         for step in &steps {
             world.run(step);
         }

@@ -48,7 +48,7 @@ impl Companions {
     /// It is new, or was to be removed and has not ended yet.
     fn add(&self, companion: &mut Companion, spec: Arc<CompanionSpec>) {
         let (rest, then) = match (self.phase == Phase::Stopping, spec.autostart) {
-            (false, true) => (Rest::Waiting, Then::Start),
+            (false, true) => (Rest::Waiting, Then::Rest(Rest::Waiting)),
             (true, _) | (false, false) => (Rest::NotStarted, Then::Rest(Rest::NotStarted)),
         };
         companion.spec = spec;

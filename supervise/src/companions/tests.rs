@@ -374,6 +374,37 @@ fn what_another_manager_has_left_ends_before_it_is_started_again() {
 }
 
 #[test]
+fn dependants_wait_for_what_another_manager_has_left_and_for_nobody_who_has_given_up() {
+    let now = Instant::now();
+    let dependant = CompanionSpec { depends_on: vec!["redis".into()], ..spec(NAME) };
+    let restarts = RestartPolicy { intensity: Some(0), ..spec("redis").restarts };
+    let redis = CompanionSpec { restarts, ..spec("redis") };
+    let mut bench = Bench { machine: Companions::new([dependant, redis]), now };
+    assert!(bench.machine.adopt("redis", || spec("redis"), now).is_some());
+    bench.machine.begin(now);
+    assert_eq!(bench.actions(), [""; 0]);
+    bench.exit_of("redis", 0);
+    assert_eq!(bench.actions(), ["spawn redis"]);
+    bench.exit_of("redis", 0);
+    assert!(bench.machine.find("redis").unwrap().has_given_up());
+    assert_eq!(bench.actions(), ["spawn rq"]);
+}
+
+#[test]
+fn what_cannot_begin_is_not_tried_again_at_once() {
+    let restarts =
+        RestartPolicy { base_delay: Duration::ZERO, max_delay: Duration::ZERO, ..spec(NAME).restarts };
+    let mut bench = Bench::new([CompanionSpec { restarts, ..spec(NAME) }]);
+    bench.exit(1);
+    assert_eq!(bench.companion().next_retry(), Some(bench.now));
+    bench.wait(0);
+    let launch = bench.companion().launch().unwrap();
+    let end = CompanionEnd::NotForked("no memory".into());
+    bench.machine.handle(CompanionEvent::Ended(launch, end), bench.now);
+    assert_eq!(bench.companion().next_retry(), Some(bench.now + Duration::from_millis(100)));
+}
+
+#[test]
 fn who_was_stopped_by_hand_under_another_manager_stays_so() {
     let now = Instant::now();
     let mut bench = Bench { machine: Companions::new([spec("a"), spec(NAME)]), now };
