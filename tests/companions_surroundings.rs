@@ -124,7 +124,7 @@ fn who_cannot_have_what_it_needs_does_not_begin_and_the_reason_is_told_until_it_
             |status: &Value| status["state"] == "BACKOFF" && status["exit_count"].as_u64() >= Some(2);
         let status = crew.has(name, output, has_failed);
         assert_eq!((&status["reason"], &status["last_exit_code"]), (&json!(words), &json!(125)), "{status}");
-        crew.service().line(&format!("Companion {name} {words}, retrying in 0.05 s"));
+        crew.service().line(&format!("Companion {name} {words}, retrying in 0.1 s"));
     }
     fs::remove_dir(path("out")).unwrap();
     fs::remove_dir(path("err")).unwrap();

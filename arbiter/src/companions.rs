@@ -6,10 +6,10 @@
 //!           └─ socketio          a command, executed
 //! ```
 
+mod book;
 mod config;
 mod control;
 mod launch;
-mod legacy;
 mod log;
 mod manager;
 mod process;
@@ -18,6 +18,5 @@ mod status;
 pub use config::{
     CompanionBody, CompanionConfig, CompanionOutput, CompanionTarget, CompanionsConfig, RereadCompanions,
 };
-pub(crate) use legacy::Legacy;
 pub(crate) use manager::Task;
 pub(crate) use process::spawn;

@@ -62,8 +62,10 @@ pub(crate) fn restarts() -> RestartPolicy {
 pub(crate) enum Heartbeats {
     /// None.
     Ignored,
-    /// One as long as this, from the fork on.
+    /// One as long as this, of one that has started.
     Expected(Duration),
+    /// One as long as this, from the fork to the end.
+    Throughout(Duration),
     /// One as long as this, after a first touch by the process itself.
     OnceBegun(Duration),
 }
@@ -305,6 +307,7 @@ impl Crew {
         let timeout = match self.heartbeats {
             Heartbeats::Ignored => return None,
             Heartbeats::Expected(timeout) => timeout,
+            Heartbeats::Throughout(timeout) => return Some(self.remaining(pulse, timeout)),
             Heartbeats::OnceBegun(timeout) => {
                 let begun = pulse.heartbeat.last_touch().is_ok_and(|touch| touch > pulse.before);
                 // Looked at again by then: the first touch wakes nobody.

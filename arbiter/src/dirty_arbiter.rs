@@ -164,7 +164,7 @@ impl<'a> DirtyArbiter<'a> {
             minimum: config.allocation.minimum().min(size),
             maximum: MOST_BY_SCALING.max(config.workers),
             boot_timeout: timeout.map(|timeout| timeout.max(LEAST_BOOT_TIMEOUT)),
-            graceful_timeout: config.graceful_timeout,
+            graceful_timeout: Some(config.graceful_timeout),
             condemn_timeout: timeout.unwrap_or(config.graceful_timeout).min(config.graceful_timeout),
             restarts: restarts(),
             ..PoolConfig::default()
@@ -174,7 +174,7 @@ impl<'a> DirtyArbiter<'a> {
         });
         let router = PoolConfig {
             // When the time is up it has something to say to those who still wait: it is told to stop, not killed.
-            graceful_timeout: config.graceful_timeout.saturating_add(LEAST_CLOSE_TIMEOUT),
+            graceful_timeout: Some(config.graceful_timeout.saturating_add(LEAST_CLOSE_TIMEOUT)),
             // Nobody is served without one, so it is worth trying often.
             restarts: RestartPolicy {
                 at_once: ROUTERS_AT_ONCE,

@@ -6,8 +6,8 @@
 //!      dirty arbiter starts   HTTP workers too         in reverse order
 //! ```
 //!
-//! Its two crews are a pool of one, the dirty arbiter, and a pool of HTTP workers. The dirty arbiter is in service
-//! before the first HTTP worker is forked, and gone after the last one: a worker can always call.
+//! Its crews are a pool of one, the dirty arbiter, a pool of HTTP workers, and another pool of one, the companion manager. The dirty
+//! arbiter is in service before the first of the others is forked, and gone after the last of them: they can always call.
 //!
 //! What the HTTP workers are forked from is a [`Generation`]: a configuration with its listeners. A reload ([`reload`]) has a
 //! second one, from which workers are forked until it has taken over or failed. An upgrade ([`upgrade`]) has a second master.
@@ -109,10 +109,10 @@ enum Token {
 impl Master<'_> {
     fn run(&mut self) -> Result<(), ServiceError> {
         if self.dirty.is_none() {
-            self.start_http()?;
+            self.start_http();
         }
         loop {
-            self.perform()?;
+            self.perform();
             if self.phase == Phase::Done {
                 return Ok(());
             }
@@ -301,10 +301,10 @@ impl Master<'_> {
     }
 
     /// Does what the pools ask for, until they ask for nothing more.
-    fn perform(&mut self) -> Result<(), ServiceError> {
+    fn perform(&mut self) {
         loop {
             if let Some(action) = self.dirty.as_mut().and_then(DirtySide::next_action) {
-                self.perform_dirty(action)?;
+                self.perform_dirty(action);
             } else if let Some(action) = self.companions.as_mut().and_then(CompanionSide::next_action) {
                 self.perform_companions(action);
             } else if let Some(action) =
@@ -312,7 +312,7 @@ impl Master<'_> {
             {
                 self.perform_http(action);
             } else {
-                return Ok(());
+                return;
             }
         }
     }

@@ -26,18 +26,14 @@ impl Child {
         Ok(child)
     }
 
-    /// A handle on a process that `former` had forked before it died, whoever is its parent now: somebody else reaps it, as with
+    /// A handle on a process that somebody forked who is gone, whoever is its parent now: somebody else reaps it, as with
     /// [`adopt`](Self::adopt).
     ///
     /// # Errors
     ///
-    /// [`AdoptError`]: there is no such process any more, or it is not an orphan.
-    pub fn adopt_orphan_of(former: Pid, identity: ProcessIdentity) -> Result<Child, AdoptError> {
-        let (child, current) = Child::of(identity)?;
-        if current == former {
-            return Err(AdoptError::NotAnOrphan { pid: identity.pid.as_raw(), parent: current.as_raw() });
-        }
-        Ok(child)
+    /// [`AdoptError`]: there is no such process any more.
+    pub fn adopt_from_anybody(identity: ProcessIdentity) -> Result<Child, AdoptError> {
+        Child::of(identity).map(|(child, _)| child)
     }
 
     /// A handle on a process, and who is its parent.

@@ -45,7 +45,7 @@
 //! | Draining, retired | deadline | SIGTERM | Stopping | `kill_grace` |
 //! | Serving | [`Condemn`](Event::Condemn) | [`Drain`](Action::Drain) | Draining | `condemn_timeout` |
 //! | Draining, condemned | [`Drained`](Event::Drained), deadline | SIGABRT | Aborting | `kill_grace` |
-//! | Serving, Draining | [`HeartbeatStale`](Event::HeartbeatStale) | SIGABRT | Aborting | `kill_grace` |
+//! | Serving, Draining, Stopping without a `graceful_timeout` | [`HeartbeatStale`](Event::HeartbeatStale) | SIGABRT | Aborting | `kill_grace` |
 //! | Standby | retired | SIGTERM | Stopping | `graceful_timeout` |
 //! | any but condemned | [`Stop`](Event::Stop), graceful | SIGTERM | Stopping | `graceful_timeout` |
 //! | any but condemned | [`Stop`](Event::Stop), now | SIGINT | Stopping | `kill_grace` |
@@ -135,6 +135,7 @@ mod companions;
 mod daemon;
 mod environment;
 mod exit_status;
+mod file_lock;
 mod fork;
 mod heartbeat;
 mod inherited;
@@ -178,7 +179,7 @@ pub use fork::{Child, Fork, ForkError, Newborn, fork, spawn_child};
 pub use heartbeat::Heartbeat;
 pub use inherited::{InheritedError, InheritedListener, take_inherited, take_inherited_listener};
 pub use launch::{Launch, Launched, Output, Work};
-pub use ledger::{Ledger, LeftoversError};
+pub use ledger::{Ledger, LedgerError};
 pub use memory::{keep_buffers_up_to, keep_large_buffers};
 pub use nix::sys::signal::Signal;
 pub use nix::unistd::Pid;

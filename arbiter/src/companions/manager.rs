@@ -1,12 +1,12 @@
 //! The companion manager: forks, reaps, and does what operators ask for; touches no request.
 //!
 //! ```text
-//!            control socket free                 TERM, or the master is gone
+//!            the ledger is free                  TERM, or the master is gone
 //!   Waiting ─────────────────────▶ Managing ──────────────────────────────────▶ Stopping ─▶ end
 //! ```
 //!
-//! Who listens at the control socket is *the* manager of these companions. A second one, such as that of a new master beside
-//! the old one, waits until the first has ended its own: so no companion ever runs twice.
+//! Who keeps the ledger beside the control socket is *the* manager of these companions. A second one, such as that of a new master
+//! beside the old one, waits until the first has ended its own: so no companion ever runs twice.
 
 mod answers;
 mod processes;
@@ -14,16 +14,15 @@ mod specs;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
     BindError as UnixBindError, Companion, CompanionAction, CompanionEvent, Companions, Heartbeat, LaunchId,
-    Ledger, LeftoversError, Parent, Poller, ReadyWriter, Signal, Signals, StopMode,
+    LedgerError, Parent, Poller, ReadyWriter, Signal, Signals, StopMode,
 };
 
+use super::book::Book;
 use super::control::{Control, ControlWatch};
-use super::legacy::{Legacy, Stopped};
 use super::{CompanionConfig, CompanionsConfig, log};
 use crate::listener::BindError;
 use crate::{ServiceError, report};
@@ -39,10 +38,8 @@ pub(super) struct Manager<'a> {
     machine: Companions,
     processes: BTreeMap<LaunchId, Process>,
     task: Task,
-    /// Which processes there are, for whoever comes after this manager. `None` as long as another one has the companions.
-    ledger: Option<Ledger>,
-    /// Who was stopped by hand, for the next manager of this master. `None` if that cannot be read.
-    stopped: Option<Stopped<'a>>,
+    /// For whoever comes after this manager. `None` as long as another one has the companions.
+    book: Option<Book>,
     signals: Signals,
     /// `None` once it is gone.
     master: Option<Parent>,
@@ -96,28 +93,16 @@ enum Token {
 }
 
 impl<'a> Manager<'a> {
-    pub(super) fn new(
-        config: &'a CompanionsConfig,
-        companions: Vec<CompanionConfig>,
-        legacy: &'a Legacy,
-        birth: Birth,
-    ) -> Self {
+    pub(super) fn new(config: &'a CompanionsConfig, companions: Vec<CompanionConfig>, birth: Birth) -> Self {
         let Birth { task, signals, master, ready, heartbeat } = birth;
         let now = Instant::now();
-        let mut machine = Companions::new(companions.iter().map(spec));
-        let stopped = legacy.stopped();
-        match &stopped {
-            Ok(stopped) => stopped.names().for_each(|name| machine.keep_stopped(name)),
-            Err(error) => tracing::error!(%error, "which companions were stopped by hand is not known"),
-        }
         Self {
             config,
-            machine,
+            machine: Companions::new(companions.iter().map(spec)),
             companions: by_name(companions),
             processes: BTreeMap::new(),
             task,
-            ledger: None,
-            stopped: stopped.ok(),
+            book: None,
             signals,
             master: Some(master),
             ready: Some(ready),
@@ -152,11 +137,11 @@ impl<'a> Manager<'a> {
             tracing::debug!(%error, "the master does not listen");
         }
         let result = self.run_loop();
-        if self.machine.is_stopped() {
-            self.ledger.take().into_iter().for_each(Ledger::remove);
-        }
-        // Last: whoever listens there next may start the companions.
         self.control.take().into_iter().for_each(Control::close);
+        // Last: whoever keeps it next may start the companions.
+        if self.machine.is_stopped() {
+            self.book.take().into_iter().for_each(Book::close);
+        }
         result.map_err(|error| report::chain(&error))
     }
 
@@ -206,43 +191,50 @@ impl<'a> Manager<'a> {
         poller.wait(deadlines.into_iter().flatten().min())
     }
 
-    /// Listens at the control socket and starts the companions. Tries again later, if another manager has them.
+    /// Becomes the manager of the companions and starts them. Tries again later, if another one has them.
     fn take_control(&mut self) -> Result<(), String> {
         let path = &self.config.control_socket;
-        let control = match Control::bind(path, self.config.control_socket_mode) {
-            Ok(control) => control,
-            Err(BindError::Unix(UnixBindError::InUse { .. })) => {
-                self.wait_for(TRY_INTERVAL);
+        let book = match Book::keep(path) {
+            Ok(book) => book,
+            Err(LedgerError::Kept { .. }) => {
+                self.look_again_in(TRY_INTERVAL);
                 return Ok(());
             }
-            Err(error) => return Err(report::chain(&error)),
+            // What is wrong with the directory is said in terms of the socket, which has been configured.
+            Err(error) => {
+                return Err(report::chain(&error)).or_else(|reason| self.try_socket().and(Err(reason)));
+            }
         };
-        match self.take_over() {
-            Ok(ledger) => self.ledger = Some(ledger),
-            Err(LeftoversError::Kept { name, parent }) => {
-                tracing::error!(
-                    "Another companion manager (pid: {parent}) has {name}, though it does not listen at {}",
-                    path.display()
-                );
-                control.close();
-                self.wait_for(COMPLAINT_INTERVAL);
+        let control = match Control::bind(path, self.config.control_socket_mode) {
+            Ok(control) => control,
+            // Somebody has removed the ledger of a manager that lives, or it is no manager.
+            Err(BindError::Unix(UnixBindError::InUse { .. })) => {
+                self.look_again_in(TRY_INTERVAL);
                 return Ok(());
             }
             Err(error) => {
-                control.close();
-                return Err(format!("{}: {}", ledger_path(path).display(), report::chain(&error)));
+                book.close_unless_needed();
+                return Err(report::chain(&error));
             }
-        }
+        };
         tracing::info!("Companions are controlled at: unix:{}", path.display());
         self.control = Some(control);
         self.phase = Phase::Managing;
+        self.take_over(book).map_err(|error| format!("cannot read the ledger of companions: {error}"))?;
         if self.task == Task::Manage {
             self.machine.begin(Instant::now());
         }
         Ok(())
     }
 
-    fn wait_for(&mut self, interval: Duration) {
+    /// Whether the socket could be made.
+    fn try_socket(&self) -> Result<(), String> {
+        Control::bind(&self.config.control_socket, self.config.control_socket_mode)
+            .map(Control::close)
+            .map_err(|error| report::chain(&error))
+    }
+
+    fn look_again_in(&mut self, interval: Duration) {
         self.phase = Phase::Waiting { again: Instant::now() + interval };
     }
 
@@ -252,7 +244,7 @@ impl<'a> Manager<'a> {
             && let Err(reason) = self.take_control()
         {
             tracing::error!("Companions cannot be started yet: {reason}");
-            self.wait_for(COMPLAINT_INTERVAL);
+            self.look_again_in(COMPLAINT_INTERVAL);
         }
     }
 
@@ -303,7 +295,7 @@ impl<'a> Manager<'a> {
     }
 
     /// Does what the machine asks for, until it asks for nothing more.
-    fn perform(&mut self) {
+    pub(super) fn perform(&mut self) {
         while let Some(action) = self.machine.poll_action() {
             match action {
                 CompanionAction::Spawn { name, launch } => self.spawn(&name, launch),
@@ -314,16 +306,22 @@ impl<'a> Manager<'a> {
                         tracing::error!(companion = name, %error, "signal refused");
                     }
                 }
-                action => log::action(&action),
+                action => {
+                    log::action(&action);
+                    if let CompanionAction::Running { name } = action {
+                        self.has_begun(&name);
+                    }
+                }
             }
         }
     }
 
     /// For the next manager, if this one is killed.
     fn note_stopped(&mut self) {
-        let Some(stopped) = &mut self.stopped else { return };
+        let Some(book) = &mut self.book else { return };
         let by_hand = self.machine.iter().filter(|companion| companion.is_stopped_by_hand());
-        if let Err(error) = stopped.note(by_hand.map(Companion::name)) {
+        let slots = self.processes.values().map(|process| process.slot);
+        if let Err(error) = book.note_stopped(by_hand.map(Companion::name), slots) {
             tracing::error!(%error, "which companions were stopped by hand cannot be noted");
         }
     }
@@ -352,13 +350,6 @@ impl Phase {
 
 fn by_name(companions: Vec<CompanionConfig>) -> BTreeMap<String, CompanionConfig> {
     companions.into_iter().map(|config| (config.name.clone(), config)).collect()
-}
-
-/// Where the ledger is: beside the control socket, since who listens there keeps it.
-fn ledger_path(control_socket: &Path) -> PathBuf {
-    let mut path = control_socket.as_os_str().to_owned();
-    path.push(".ledger");
-    path.into()
 }
 
 const TRY_INTERVAL: Duration = Duration::from_millis(200);

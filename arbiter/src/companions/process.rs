@@ -7,29 +7,27 @@ use gunmetal_supervise::{
 };
 
 use super::CompanionsConfig;
-use super::legacy::Legacy;
 use super::manager::{Birth, Manager, Task};
 use crate::crew::{Member, PARENT_SIGNALS, Pulse};
 use crate::report;
 
 /// Forks a companion manager from the master. The first one goes by the configuration that it is given; one that follows
 /// another reads what has become of that meanwhile.
-pub(crate) fn spawn(age: u64, task: Task, config: &CompanionsConfig, legacy: &Legacy) -> io::Result<Member> {
+pub(crate) fn spawn(age: u64, task: Task, config: &CompanionsConfig) -> io::Result<Member> {
     let (reader, writer) = readiness_pipe()?;
     // Both processes have a copy of these; the fork decides who uses which.
     let (mut writer, mut pulse) = (Some(writer), Some(Pulse::new(&config.processes)?));
     let child = spawn_child(|newborn| {
         let (Some(ready), Some(pulse)) = (writer.take(), pulse.take()) else { return STARTUP_FAILED };
         // SIGTERM, not SIGKILL, at the master's death: it stops the companions, each within its own time.
-        let setup = legacy
-            .keep(ChildSetup::new(config.processes.title(ROLE)))
+        let setup = ChildSetup::new(config.processes.title(ROLE))
             .keep(&ready)
             .keep(&pulse.heartbeat)
             .hold_back(PARENT_SIGNALS)
             // What is sent to the whole group is the master's to pass on.
             .own_group();
         match newborn.become_child(setup) {
-            Ok(master) => run(age, task, config, legacy, master, ready, pulse),
+            Ok(master) => run(age, task, config, master, ready, pulse),
             Err(error) => {
                 // If there is no master any more, nobody needs to know.
                 let _ = ready.failed(&report::chain(&error));
@@ -46,7 +44,6 @@ fn run(
     age: u64,
     task: Task,
     config: &CompanionsConfig,
-    legacy: &Legacy,
     master: Parent,
     ready: ReadyWriter,
     pulse: Pulse,
@@ -67,13 +64,8 @@ fn run(
             }
         }
     }
-    match Manager::new(
-        config,
-        companions,
-        legacy,
-        Birth { task, signals, master, ready, heartbeat: pulse.heartbeat },
-    )
-    .run()
+    match Manager::new(config, companions, Birth { task, signals, master, ready, heartbeat: pulse.heartbeat })
+        .run()
     {
         Ok(()) => 0,
         Err(reason) => {

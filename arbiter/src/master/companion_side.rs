@@ -1,21 +1,20 @@
 //! The companion manager, seen from the master. Of companions the master knows nothing.
 
-use std::io;
 use std::time::Duration;
 
-use gunmetal_supervise::{Action, Event, ExitStatus, PoolConfig, RestartPolicy, Signal, StopMode};
+use gunmetal_supervise::{
+    Action, Event, ExitStatus, PoolConfig, RestartPolicy, STARTUP_FAILED, Signal, StopMode,
+};
 
 use super::{Master, Phase};
-use crate::companions::{self, Legacy, Task};
+use crate::companions::{self, Task};
 use crate::crew::{Crew, Heartbeats, restarts};
-use crate::{CompanionsConfig, ServiceError, report};
+use crate::{CompanionsConfig, report};
 
 /// What the master has of the companion manager.
 pub(super) struct CompanionSide {
     /// What the next manager is started with.
     pub(super) config: CompanionsConfig,
-    /// What a manager that was killed leaves to the next one.
-    legacy: Legacy,
     pub(super) crew: Crew,
     /// Whether a manager has been in service.
     pub(super) is_booted: bool,
@@ -29,35 +28,35 @@ pub(super) struct CompanionSide {
 }
 
 impl CompanionSide {
-    fn new(config: &CompanionsConfig) -> io::Result<Self> {
-        let crew = Self::crew();
-        Ok(Self {
+    fn new(config: &CompanionsConfig) -> Self {
+        Self {
             config: config.clone(),
-            legacy: Legacy::new()?,
-            crew,
+            crew: Self::crew(),
             is_booted: false,
             task: Task::Manage,
             stop_mode: StopMode::Graceful,
             last_status: None,
             last_count: 0,
-        })
+        }
     }
 
     fn crew() -> Crew {
         let pool = PoolConfig {
             boot_timeout: Some(SILENCE),
-            // It keeps the time of each companion itself, and beats its heart meanwhile.
-            graceful_timeout: FOR_EVER,
+            // It keeps the time of each companion itself.
+            graceful_timeout: None,
             kill_grace: KILL_GRACE,
             restarts: RestartPolicy { max_delay: LONGEST_DELAY, ..restarts() },
             ..PoolConfig::default()
         };
-        Crew::new(pool, Heartbeats::Expected(SILENCE))
+        Crew::new(pool, Heartbeats::Throughout(SILENCE))
     }
 
     /// A manager that was killed while it stopped has left companions: another one is forked to end them. Returns whether.
     fn end_leftovers(&mut self) -> bool {
-        let has_ended_well = !self.is_booted || self.last_status.is_none_or(ExitStatus::is_success);
+        // One that could not start has said so, and left nothing.
+        let well = [None, Some(ExitStatus::Code(0)), Some(ExitStatus::Code(STARTUP_FAILED))];
+        let has_ended_well = well.contains(&self.last_status);
         let is_over = has_ended_well || self.last_count == MOST_LAST_MANAGERS;
         if !is_over {
             self.last_count += 1;
@@ -74,19 +73,15 @@ impl CompanionSide {
 
 impl Master<'_> {
     /// Starts the companion manager, if the configuration in force has one and none is there.
-    pub(super) fn start_companions(&mut self) -> Result<(), ServiceError> {
+    pub(super) fn start_companions(&mut self) {
         if let (None, Some(config)) = (&self.companions, &self.current.config.companions) {
-            let side = CompanionSide::new(config);
-            self.companions = Some(side.map_err(ServiceError::system("make the ledger of companions"))?);
+            self.companions = Some(CompanionSide::new(config));
         }
-        Ok(())
     }
 
     /// The configuration in force is another one: the manager reads its part of it.
     pub(super) fn reload_companions(&mut self) {
-        if let Err(error) = self.start_companions() {
-            return tracing::error!("No companions: {}", report::chain(&error));
-        }
+        self.start_companions();
         let Some(side) = &mut self.companions else { return };
         if let Some(config) = &self.current.config.companions {
             side.config = config.clone();
@@ -99,7 +94,7 @@ impl Master<'_> {
         match action {
             Action::Spawn(worker) => {
                 let age = side.crew.next_age();
-                let outcome = companions::spawn(age, side.task, &side.config, &side.legacy);
+                let outcome = companions::spawn(age, side.task, &side.config);
                 if let Some(pid) = side.crew.spawned(worker, outcome) {
                     tracing::info!("Booting companion manager with pid: {pid}");
                 }
@@ -138,5 +133,3 @@ const KILL_GRACE: Duration = Duration::from_secs(5);
 /// Managers that are forked to end what others have left, if each of them is killed in turn.
 const MOST_LAST_MANAGERS: u32 = 3;
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
-/// A year, the longest of all settings.
-const FOR_EVER: Duration = Duration::from_secs(31_536_000);

@@ -24,7 +24,7 @@ impl DirtySide {
         let pool = PoolConfig {
             // Its workers have boot timeouts of their own.
             boot_timeout: None,
-            graceful_timeout: config.graceful_timeout + MARGIN,
+            graceful_timeout: Some(config.graceful_timeout + MARGIN),
             kill_grace: MARGIN,
             // Nobody is served without one, so it is worth trying often.
             restarts: RestartPolicy { max_delay: LONGEST_DIRTY_DELAY, ..restarts() },
@@ -57,8 +57,8 @@ impl DirtySide {
 }
 
 impl Master<'_> {
-    pub(super) fn perform_dirty(&mut self, action: Action) -> Result<(), ServiceError> {
-        let Some(dirty) = &mut self.dirty else { return Ok(()) };
+    pub(super) fn perform_dirty(&mut self, action: Action) {
+        let Some(dirty) = &mut self.dirty else { return };
         match action {
             Action::Spawn(worker) => {
                 let age = dirty.crew.next_age();
@@ -67,7 +67,7 @@ impl Master<'_> {
                     tracing::info!("Booting dirty arbiter with pid: {pid}");
                 }
             }
-            Action::Serve(_) if self.phase == Phase::Booting => self.start_http()?,
+            Action::Serve(_) if self.phase == Phase::Booting => self.start_http(),
             Action::Drain(worker) => dirty.crew.handle(Event::Drained(worker)),
             Action::Gone { worker, departure, status } => {
                 let member = dirty.crew.forget(worker);
@@ -77,7 +77,6 @@ impl Master<'_> {
             Action::PoolStopped => self.end_if_empty(),
             action => report::action("dirty arbiter", &action),
         }
-        Ok(())
     }
 }
 

@@ -30,7 +30,7 @@ impl Generation {
             // SIGWINCH leaves none.
             minimum: 0,
             boot_timeout: self.config.timeout.map(|timeout| timeout.max(LEAST_BOOT_TIMEOUT)),
-            graceful_timeout: self.config.graceful_timeout,
+            graceful_timeout: Some(self.config.graceful_timeout),
             restarts: RestartPolicy { intensity: self.config.restart_limit, ..restarts() },
             ..PoolConfig::default()
         }

@@ -5,15 +5,15 @@ use gunmetal_supervise::{Action, Departure, Event, ExitStatus, WorkerId, WorkerS
 use super::{Master, Phase};
 use crate::crew::Crew;
 use crate::memory_limit::MemoryLimit;
-use crate::{HttpWorkerExit, HttpWorkerProcess, ServiceError, hooks, http_process, report};
+use crate::{HttpWorkerExit, HttpWorkerProcess, hooks, http_process, report};
 
 impl Master<'_> {
     /// Starts HTTP workers and companions: whom they call is there.
-    pub(super) fn start_http(&mut self) -> Result<(), ServiceError> {
+    pub(super) fn start_http(&mut self) {
         self.phase = Phase::Serving { is_up: false };
         self.tell_count(None, self.current.workers());
         self.http = Some(Crew::new(self.current.pool_config(), self.current.heartbeats()));
-        self.start_companions()
+        self.start_companions();
     }
 
     pub(super) fn perform_http(&mut self, action: Action) {

@@ -16,8 +16,9 @@ pub struct PoolConfig {
     /// How long a worker may take from fork to ready; `None` for ever. One that takes longer is ended and counts as
     /// failed to start.
     pub boot_timeout: Option<Duration>,
-    /// How long a worker that is asked to leave may finish what runs. One that was recycled takes as long as it needs.
-    pub graceful_timeout: Duration,
+    /// How long a worker that is asked to leave may finish what runs. One that was recycled takes as long as it needs. `None` is as
+    /// long as its heart beats.
+    pub graceful_timeout: Option<Duration>,
     /// How long what runs beside the hang in a condemned worker may go on.
     pub condemn_timeout: Duration,
     /// How long a worker serves at least before it is recycled: a reason that comes back at once, such as a limit that
@@ -39,7 +40,7 @@ impl Default for PoolConfig {
             minimum: 1,
             maximum: 1024,
             boot_timeout: Some(Duration::from_secs(60)),
-            graceful_timeout: Duration::from_secs(30),
+            graceful_timeout: Some(Duration::from_secs(30)),
             condemn_timeout: Duration::from_secs(30),
             recycle_interval: Duration::from_secs(1),
             kill_grace: Duration::from_secs(1),

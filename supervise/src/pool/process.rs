@@ -23,6 +23,13 @@ pub(super) struct Context<'a> {
     pub(super) actions: &'a mut VecDeque<Action>,
 }
 
+impl Context<'_> {
+    /// When somebody has to be gone who is asked now.
+    fn in_graceful_timeout(&self) -> Option<Instant> {
+        Some(self.now + self.config.graceful_timeout?)
+    }
+}
+
 /// Each state that must not last owns the deadline that ends it.
 #[derive(Debug)]
 enum State {
@@ -40,8 +47,8 @@ enum State {
     Serving,
     /// Gets nothing new; what runs may finish, if need be until that time. Ends with `then`.
     Draining { until: Option<Instant>, then: Then },
-    /// Was asked to exit.
-    Stopping { kill_by: Instant },
+    /// Was asked to exit. Without a deadline its heartbeat tells whether it still means to.
+    Stopping { kill_by: Option<Instant> },
     /// Was sent SIGABRT.
     Aborting { kill_by: Instant },
     /// Was sent SIGKILL: the kernel ends it.
@@ -73,7 +80,7 @@ impl Process {
                 let ready_by = cx.config.boot_timeout.map(|timeout| cx.now + timeout);
                 self.state = State::Starting { ready_by };
             }
-            State::Unwanted => self.terminate(Signal::SIGTERM, cx.now + cx.config.kill_grace, cx),
+            State::Unwanted => self.terminate(Signal::SIGTERM, Some(cx.now + cx.config.kill_grace), cx),
             // Said before.
             State::Starting { .. }
             | State::Failing { .. }
@@ -153,8 +160,8 @@ impl Process {
                 // It may take the time that is left to finish what nobody but itself knows of.
                 Then::Terminate => {
                     let least = cx.now + cx.config.kill_grace;
-                    let kill_by = until.unwrap_or(cx.now + cx.config.graceful_timeout).max(least);
-                    self.terminate(Signal::SIGTERM, kill_by, cx);
+                    let kill_by = until.or_else(|| cx.in_graceful_timeout());
+                    self.terminate(Signal::SIGTERM, kill_by.map(|kill_by| kill_by.max(least)), cx);
                 }
             }
         }
@@ -163,13 +170,14 @@ impl Process {
     pub(super) fn heartbeat_stale(&mut self, cx: &mut Context<'_>) {
         match self.state {
             State::Serving => cx.actions.push_back(Action::Drain(self.id)),
-            State::Standby | State::Draining { .. } => {}
+            // Nothing else would end that last one.
+            State::Standby | State::Draining { .. } | State::Stopping { kill_by: None } => {}
             // Not up yet, where the boot timeout rules, or leaving under a deadline anyway.
             State::Spawning
             | State::Unwanted
             | State::Starting { .. }
             | State::Failing { .. }
-            | State::Stopping { .. }
+            | State::Stopping { kill_by: Some(_) }
             | State::Aborting { .. }
             | State::Killed => return,
         }
@@ -181,7 +189,7 @@ impl Process {
 
     /// Its slot has no more use for it, but nothing is wrong with it.
     pub(super) fn retire(&mut self, cx: &mut Context<'_>) {
-        self.leave(Some(cx.now + cx.config.graceful_timeout), cx);
+        self.leave(cx.in_graceful_timeout(), cx);
     }
 
     /// The same, if nobody minds how long what runs in it goes on.
@@ -190,11 +198,12 @@ impl Process {
     }
 
     fn leave(&mut self, until: Option<Instant>, cx: &mut Context<'_>) {
-        let (now, config) = (cx.now, cx.config);
         match self.state {
             State::Spawning => self.state = State::Unwanted,
-            State::Starting { .. } => self.terminate(Signal::SIGTERM, now + config.kill_grace, cx),
-            State::Standby => self.terminate(Signal::SIGTERM, now + config.graceful_timeout, cx),
+            State::Starting { .. } => {
+                self.terminate(Signal::SIGTERM, Some(cx.now + cx.config.kill_grace), cx)
+            }
+            State::Standby => self.terminate(Signal::SIGTERM, cx.in_graceful_timeout(), cx),
             State::Serving => {
                 cx.actions.push_back(Action::Drain(self.id));
                 self.state = State::Draining { until, then: Then::Terminate };
@@ -212,22 +221,22 @@ impl Process {
 
     pub(super) fn stop(&mut self, mode: StopMode, cx: &mut Context<'_>) {
         let (signal, kill_by) = match mode {
-            StopMode::Graceful => (Signal::SIGTERM, cx.now + cx.config.graceful_timeout),
-            StopMode::Now => (Signal::SIGINT, cx.now + cx.config.kill_grace),
+            StopMode::Graceful => (Signal::SIGTERM, cx.in_graceful_timeout()),
+            StopMode::Now => (Signal::SIGINT, Some(cx.now + cx.config.kill_grace)),
         };
         match (&mut self.state, mode) {
             (State::Spawning, _) => self.state = State::Unwanted,
             // Condemned: what runs beside the hang may finish, and no signal but SIGABRT will be heard.
             (State::Draining { until, then: Then::Abort }, StopMode::Graceful) => {
-                *until = Some(until.map_or(kill_by, |until| until.min(kill_by)));
+                *until = earlier(*until, kill_by);
                 return;
             }
             (State::Draining { then: Then::Abort, .. }, StopMode::Now) => return self.abort(cx),
             (State::Starting { .. } | State::Standby | State::Serving | State::Draining { .. }, _) => {
                 self.terminate(signal, kill_by, cx);
             }
-            (State::Stopping { kill_by: earlier }, StopMode::Now) => {
-                let kill_by = kill_by.min(*earlier);
+            (State::Stopping { kill_by: before }, StopMode::Now) => {
+                let kill_by = earlier(*before, kill_by);
                 return self.terminate(signal, kill_by, cx);
             }
             (
@@ -254,7 +263,7 @@ impl Process {
             }
             State::Draining { then: Then::Abort, .. } => self.abort(cx),
             State::Draining { then: Then::Terminate, .. } => {
-                self.terminate(Signal::SIGTERM, cx.now + cx.config.kill_grace, cx);
+                self.terminate(Signal::SIGTERM, Some(cx.now + cx.config.kill_grace), cx);
             }
             State::Failing { .. } | State::Stopping { .. } | State::Aborting { .. } => {
                 cx.actions.push_back(Action::Signal(self.id, Signal::SIGKILL));
@@ -269,9 +278,8 @@ impl Process {
         match self.state {
             State::Starting { ready_by } => ready_by,
             State::Draining { until, .. } => until,
-            State::Failing { kill_by } | State::Stopping { kill_by } | State::Aborting { kill_by } => {
-                Some(kill_by)
-            }
+            State::Failing { kill_by } | State::Aborting { kill_by } => Some(kill_by),
+            State::Stopping { kill_by } => kill_by,
             State::Spawning | State::Unwanted | State::Standby | State::Serving | State::Killed => None,
         }
     }
@@ -311,7 +319,7 @@ impl Process {
         }
     }
 
-    fn terminate(&mut self, signal: Signal, kill_by: Instant, cx: &mut Context<'_>) {
+    fn terminate(&mut self, signal: Signal, kill_by: Option<Instant>, cx: &mut Context<'_>) {
         cx.actions.push_back(Action::Signal(self.id, signal));
         self.state = State::Stopping { kill_by };
     }
@@ -320,4 +328,8 @@ impl Process {
         cx.actions.push_back(Action::Signal(self.id, Signal::SIGABRT));
         self.state = State::Aborting { kill_by: cx.now + cx.config.kill_grace };
     }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    [one, other].into_iter().flatten().min()
 }

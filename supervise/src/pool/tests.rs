@@ -82,7 +82,7 @@ fn config() -> PoolConfig {
         minimum: 1,
         maximum: 8,
         boot_timeout: Some(Duration::from_secs(60)),
-        graceful_timeout: Duration::from_secs(30),
+        graceful_timeout: Some(Duration::from_secs(30)),
         condemn_timeout: Duration::from_secs(10),
         recycle_interval: Duration::from_secs(1),
         kill_grace: Duration::from_secs(2),

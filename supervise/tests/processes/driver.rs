@@ -199,7 +199,7 @@ fn a_killed_worker_is_replaced() {
 }
 
 fn a_deaf_worker_is_killed() {
-    let config = PoolConfig { size: 1, graceful_timeout: Duration::from_millis(100), ..config() };
+    let config = PoolConfig { size: 1, graceful_timeout: Some(Duration::from_millis(100)), ..config() };
     let mut driver = Driver::new(config, deaf);
     driver.run_until(|done| done.contains(&Action::Booted));
     driver.stop(StopMode::Graceful);

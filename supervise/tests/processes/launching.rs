@@ -55,7 +55,8 @@ impl Bench {
     fn new() -> Bench {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
-        Bench { dir, ledger: Ledger::in_memory().unwrap(), out, env: BTreeMap::new() }
+        let ledger = Ledger::keep(&dir.path().join("ledger")).unwrap();
+        Bench { dir, ledger, out, env: BTreeMap::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -304,7 +305,7 @@ fn the_parents_death_is_told() {
     });
     drop(tell);
     await_go(&told);
-    let (_, _, identity) = bench.ledger.entries().unwrap().remove(0);
+    let (_, _, Some(identity)) = bench.ledger.entries().unwrap().remove(0) else { panic!("no process") };
     parent.signal(Signal::SIGKILL).unwrap();
     parent.wait_in_time();
     assert_eq!(reap_orphan(identity.pid), ExitStatus::Signal { signal: Signal::SIGUSR1 as i32, core: false });

@@ -32,7 +32,8 @@ fn launch(ledger: &Ledger, slot: usize, name: &str, work: Work<'_>) -> gunmetal_
 
 fn a_successor_finds_who_was_started_before_it() {
     adopt_orphans().unwrap();
-    let ledger = Ledger::in_memory().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::keep(&dir.path().join("ledger")).unwrap();
     let (told, tell) = pipe();
     let command = ["sleep".to_owned(), "1000".to_owned()];
     let mut parent = child(|newborn| {
@@ -79,17 +80,19 @@ fn a_successor_finds_who_was_started_before_it() {
         reaped.extend(reap_orphans(|_| false));
         std::thread::yield_now();
     }
-    let ends: Vec<_> = entered.iter().map(|(_, _, identity)| reaped.get(&identity.pid).copied()).collect();
+    let ends: Vec<_> =
+        entered.iter().map(|(_, _, identity)| reaped.get(&identity.unwrap().pid).copied()).collect();
     let stopped = Some(ExitStatus::Signal { signal: 15, core: false });
     assert_eq!(ends, [stopped, stopped]);
 }
 
 fn a_process_is_entered_before_its_work_begins() {
-    let ledger = Ledger::in_memory().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::keep(&dir.path().join("ledger")).unwrap();
     // Not even a start that fails comes before it.
     let mut launched = launch(&ledger, 0, "scheduler", Work::Execute(&[]));
     assert_eq!(launched.child.wait().unwrap(), ExitStatus::Code(126));
     let entries = ledger.entries().unwrap();
-    let [(0, name, identity)] = entries.as_slice() else { panic!("{entries:?}") };
+    let [(0, name, Some(identity))] = entries.as_slice() else { panic!("{entries:?}") };
     assert_eq!((name.as_str(), identity.pid), ("scheduler", launched.child.pid()));
 }

@@ -48,11 +48,11 @@ impl Request {
         };
         let Some(field) = fields.into_iter().map(|(field, _)| field).next() else { return Ok(request) };
         let allowed = match request {
-            Self::Reread => "only \"cmd\"",
-            _ => "\"cmd\" and \"name\"",
+            Self::Reread => "is only \"cmd\"",
+            _ => "are \"cmd\" and \"name\"",
         };
         let field = shown(&Value::String(field));
-        Err(format!("\"{cmd}\" has no field {field}: allowed are {allowed}").replace("are only", "is only"))
+        Err(format!("\"{cmd}\" has no field {field}: allowed {allowed}"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use gunmetal_supervise::{CommandOutcome, Companion, CompanionCommand, RereadOutcome};
+use gunmetal_supervise::{CommandError, CommandOutcome, Companion, CompanionCommand, RereadOutcome};
 
 use super::specs::spec;
 use super::{Manager, Phase, by_name};
@@ -14,13 +14,21 @@ impl Manager<'_> {
     pub(super) fn serve(&mut self, watch: ControlWatch) {
         // Taken out meanwhile, since its clients are answered from all the rest.
         let Some(mut control) = self.control.take() else { return };
-        control.news(watch, &mut |request| self.answer(request));
+        control.news(watch, &mut |request| {
+            let reply = self.answer(request);
+            // So that the next request finds what this one has led to.
+            self.perform();
+            reply
+        });
         self.control = Some(control);
     }
 
     fn answer(&mut self, request: Request) -> Reply {
         match request {
             Request::Status { name } => self.status(name.as_deref()),
+            Request::Reread if matches!(self.phase, Phase::Stopping { .. }) => {
+                Reply::Refused { error: CommandError::ManagerStops.to_string() }
+            }
             Request::Reread => match self.reread() {
                 Ok(reply) => reply,
                 Err(reason) => Reply::Kept { error: format!("invalid config: {reason}") },
@@ -59,7 +67,7 @@ impl Manager<'_> {
     /// All or nothing: the machine hears of it only if the whole configuration can be used.
     pub(super) fn reread(&mut self) -> Result<Reply, String> {
         if matches!(self.phase, Phase::Stopping { .. }) {
-            return Err("the companion manager is stopping".to_owned());
+            return Err(CommandError::ManagerStops.to_string());
         }
         let companions = (self.config.reread)()?;
         let outcome = self.machine.reread(companions.iter().map(spec), Instant::now());

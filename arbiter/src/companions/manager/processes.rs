@@ -4,13 +4,13 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
-    Child, CompanionEnd, CompanionEvent, CompanionState, ExitStatus, LaunchId, Launched, Ledger,
-    LeftoversError, Pid, Readiness, ReadyReader, Signal, resident_len,
+    Child, CompanionEnd, CompanionEvent, CompanionState, ExitStatus, LaunchId, Launched, Pid, Readiness,
+    ReadyReader, Signal, resident_len,
 };
 
-use super::{Manager, ledger_path, specs};
+use super::{Manager, specs};
+use crate::companions::book::Book;
 use crate::companions::launch::launch;
-use crate::companions::legacy::free;
 use crate::report;
 
 /// A process of a companion.
@@ -19,18 +19,18 @@ pub(super) struct Process {
     /// Where it says why it could not begin; `None` of one that another manager has started.
     words: Option<ReadyReader>,
     /// Its place in the ledger.
-    slot: usize,
+    pub(super) slot: usize,
 }
 
 impl Manager<'_> {
     /// Takes over what a manager before this one has left, which has been told to end by its death.
-    pub(super) fn take_over(&mut self) -> Result<Ledger, LeftoversError> {
-        let ledger = Ledger::open(&ledger_path(&self.config.control_socket))?;
-        for (slot, name, child) in ledger.leftovers()? {
+    pub(super) fn take_over(&mut self, book: Book) -> io::Result<()> {
+        book.stopped().for_each(|name| self.machine.keep_stopped(name));
+        for (slot, name, mut child) in book.leftovers()? {
             let pid = child.pid();
             let Some(launch) = self.machine.adopt(&name, || specs::stray(&name), Instant::now()) else {
                 tracing::error!("Companion {name} has another process, which is killed (pid: {pid})");
-                let _ = child.signal(Signal::SIGKILL);
+                let _ = child.signal(Signal::SIGKILL).and_then(|()| child.wait());
                 continue;
             };
             tracing::warn!(
@@ -38,17 +38,20 @@ impl Manager<'_> {
             );
             self.processes.insert(launch, Process { child, words: None, slot });
         }
-        Ok(ledger)
+        self.book = Some(book);
+        Ok(())
     }
 
     pub(super) fn spawn(&mut self, name: &str, id: LaunchId) {
-        let slot = free(self.processes.values().map(|process| &process.slot));
         let config = self.companions.get(name).ok_or_else(|| io::Error::other("it is not configured"));
-        let ledger =
-            self.ledger.as_ref().ok_or_else(|| io::Error::other("another manager has the companions"));
-        let launched = config.and_then(|config| launch(config, &self.config.processes, ledger?, slot));
+        let book = self.book.as_ref().ok_or_else(|| io::Error::other("another manager has the companions"));
+        let launched = config.and_then(|config| {
+            let book = book?;
+            let slot = book.free_slot(self.processes.values().map(|process| process.slot));
+            Ok((launch(config, &self.config.processes, book.ledger(), slot)?, slot))
+        });
         match launched {
-            Ok(Launched { child, words }) => {
+            Ok((Launched { child, words }, slot)) => {
                 tracing::info!("Booting companion {name} with pid: {}", child.pid());
                 self.processes.insert(id, Process { child, words: Some(words), slot });
             }
@@ -72,7 +75,7 @@ impl Manager<'_> {
             }
         };
         let Some(Process { words, slot, .. }) = self.processes.remove(&launch) else { return };
-        if let Some(Err(error)) = self.ledger.as_ref().map(|ledger| ledger.clear(slot)) {
+        if let Some(Err(error)) = self.book.as_ref().map(|book| book.ledger().clear(slot)) {
             tracing::error!(%error, "the ledger of companions cannot be written");
         }
         let end = match words.map(ReadyReader::last_words) {
@@ -84,6 +87,15 @@ impl Manager<'_> {
 
     pub(super) fn pid_of(&self, launch: Option<LaunchId>) -> Option<Pid> {
         Some(self.processes.get(&launch?)?.child.pid())
+    }
+
+    /// It has lasted long enough: if that was a while, it will not say any more that it could not begin.
+    pub(super) fn has_begun(&mut self, name: &str) {
+        let companion = self.machine.find(name).filter(|companion| companion.spec().startsecs >= BEGINNING);
+        let launch = companion.and_then(|companion| companion.launch());
+        if let Some(process) = launch.and_then(|launch| self.processes.get_mut(&launch)) {
+            process.words = None;
+        }
     }
 
     /// Has companions that run and have grown beyond their limit restarted, once a second.
@@ -114,5 +126,7 @@ impl Manager<'_> {
     }
 }
 
+/// More than a process takes from its fork to its work.
+const BEGINNING: Duration = Duration::from_secs(1);
 /// How often memory is looked at, as long as there is a limit.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(1);

@@ -55,6 +55,18 @@ fn a_worker_that_loads_for_long_is_not_taken_for_dead() {
 }
 
 #[test]
+fn who_may_stop_for_as_long_as_its_heart_beats_is_ended_by_silence_alone() {
+    let mut rig = Rig::with(PoolConfig { graceful_timeout: None, ..config() });
+    rig.perform();
+    rig.send(Event::Ready(w(0, 1)));
+    assert_eq!(rig.send(Event::Stop(StopMode::Graceful)), [term(w(0, 1))]);
+    assert_eq!(rig.deadline_in(), None);
+    assert_eq!(rig.after(1_000_000), []);
+    assert_eq!(rig.send(Event::HeartbeatStale(w(0, 1))), [abort(w(0, 1))]);
+    assert_eq!(rig.after(2), [kill(w(0, 1))]);
+}
+
+#[test]
 fn a_graceful_stop_terminates_all_and_kills_at_the_deadline() {
     let mut rig = Rig::booted(2);
     assert_eq!(rig.send(Event::Stop(StopMode::Graceful)), [term(w(1, 1)), term(w(0, 1))]);
