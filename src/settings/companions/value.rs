@@ -175,6 +175,14 @@ impl fmt::Display for Mode {
 /// Reading and writing, for the owner.
 const OWNER: u32 = 0o600;
 
-/// Signals that stop a process or let it go on.
-const DO_NOT_END: [Signal; 5] =
-    [Signal::SIGSTOP, Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU, Signal::SIGCONT];
+/// Signals that stop a process or let it go on, and those of the kernel that do nothing to who does not ask for them. SIGWINCH
+/// does nothing either where it is not asked for, but there are servers that it tells to finish.
+const DO_NOT_END: [Signal; 7] = [
+    Signal::SIGSTOP,
+    Signal::SIGTSTP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+    Signal::SIGCONT,
+    Signal::SIGCHLD,
+    Signal::SIGURG,
+];

@@ -11,6 +11,8 @@ fn a_stop_signal_can_end_a_process() {
         ("\"SIGSTOP\"", "SIGSTOP ends nobody"),
         ("\"CONT\"", "SIGCONT ends nobody"),
         ("20", "SIGTSTP ends nobody"),
+        ("\"SIGCHLD\"", "SIGCHLD ends nobody"),
+        ("23", "SIGURG ends nobody"),
         ("1.5", "neither a name nor a number"),
     ] {
         let message = error_of(&format!("stop_signal = {signal}"));
