@@ -68,6 +68,7 @@ mod runtime;
 mod server;
 mod settings;
 mod shutdown;
+mod text_file;
 pub mod tls;
 
 pub use companion::Companion;

@@ -1,5 +1,6 @@
 //! The tool `gunmetal`: asks a running service from a terminal.
 
+mod text_file;
 mod tool;
 
 use std::path::PathBuf;

@@ -92,7 +92,10 @@ fn a_configuration_with_a_mistake_keeps_everything_and_the_mistake_is_named() {
     fs::remove_file(crew.service().file("gunmetal.toml")).unwrap();
     fs::create_dir(crew.service().file("gunmetal.toml")).unwrap();
     let error = crew.reread_fails();
-    assert!(error.contains("gunmetal.toml cannot be read"), "{error}");
+    assert!(
+        error.ends_with("gunmetal.toml cannot be read: it is a directory and no regular file"),
+        "{error}"
+    );
     fs::remove_dir(crew.service().file("gunmetal.toml")).unwrap();
 
     crew.configure("companion_workers = 7\n");

@@ -13,6 +13,7 @@ use super::layer::Layer;
 use super::origin::Origin;
 use super::raw::Raw;
 use super::section::{Item, Section};
+use crate::text_file;
 
 /// A file that could be read; whether it says what may be said is asked of it later.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(super) struct File {
 impl File {
     /// Reads the file at `path`, which is relative to `directory`.
     pub(super) fn read(directory: &Path, path: &Path) -> Result<Self, SettingsError> {
-        match std::fs::read_to_string(directory.join(path)) {
+        match text_file::read(&directory.join(path)) {
             Ok(text) => Self::parse(&text, path),
             Err(source) => Err(SettingsError::Unreadable { path: path.to_owned(), source }),
         }

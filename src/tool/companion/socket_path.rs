@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::text_file;
+
 /// A path, and who says that it is this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SocketPath {
@@ -80,7 +82,7 @@ pub(super) fn find(
 }
 
 fn read(path: &Path) -> anyhow::Result<toml::Table> {
-    let text = std::fs::read_to_string(path)
+    let text = text_file::read(path)
         .with_context(|| format!("configuration file {} cannot be read", path.display()))?;
     let table = text.parse::<toml::Table>();
     table.map_err(|error| anyhow::anyhow!("configuration file {}: {}", path.display(), error.message()))
@@ -203,5 +205,12 @@ mod tests {
         assert!(error().ends_with(expected), "{}", error());
         fs::write(dir.join("app.toml"), "companion_config_file = \"none.toml\"").unwrap();
         assert!(error().ends_with("/none.toml cannot be read"), "{}", error());
+        // Nobody writes to it, and nobody waits for that.
+        nix::unistd::mkfifo(&dir.join("none.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let error = found(dir, [None, Some("app.toml")], &[]).unwrap_err();
+        assert!(
+            format!("{error:#}").ends_with("cannot be read: it is a pipe and no regular file"),
+            "{error:#}"
+        );
     }
 }

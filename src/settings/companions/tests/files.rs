@@ -93,6 +93,25 @@ fn the_file_that_is_named_is_there_and_relative_to_the_working_directory() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+    let pipe = |program: &Program, name: &str| {
+        std::fs::remove_file(program.at().join(name)).unwrap();
+        nix::unistd::mkfifo(&program.at().join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    };
+    let main = Program::new();
+    pipe(&main, "app.toml");
+    let dedicated = Program::with_both("", ONE);
+    pipe(&dedicated, "companions.toml");
+    for (program, name) in [(main, "app.toml"), (dedicated, "companions.toml")] {
+        let expected = format!("configuration file {name} cannot be read: it is a pipe and no regular file");
+        let (start, reread) = (program.read(), program.sources.companions(program.at()));
+        for error in [start.unwrap_err(), reread.unwrap_err()] {
+            assert_eq!(crate::http::chain(&error), expected);
+        }
+    }
+}
+
+#[test]
 fn a_service_that_runs_keeps_its_working_directory() {
     let program = Program::with(&["chdir = \"later\"\ncompanion_stdout = \"a.log\"\n", ONE].concat());
     std::fs::create_dir(program.at().join("later")).unwrap();
