@@ -33,8 +33,13 @@ impl Variables {
 
     /// What they set.
     pub(super) fn layer(&self) -> Result<Layer, SettingsError> {
+        self.layer_of(Key::all())
+    }
+
+    /// What they set of these settings; the others are not looked at.
+    pub(super) fn layer_of(&self, keys: impl IntoIterator<Item = Key>) -> Result<Layer, SettingsError> {
         let mut layer = Layer::default();
-        for key in Key::all() {
+        for key in keys {
             if let Some(text) = key.variable().and_then(|name| self.value(&name)) {
                 layer.set(key, &Raw::Text(text.into()), Origin::Variable(key))?;
             }

@@ -50,14 +50,14 @@ impl Sources {
     /// # Errors
     /// The same, as far as companions go.
     pub(crate) fn companions(&self, directory: &Path) -> Result<Companions, SettingsError> {
-        let above = self.flags.clone().over(self.variables.layer()?);
+        let keys = [Key::CompanionConfigFile, Key::CompanionControlSocket];
+        let above = self.flags.clone().over(self.variables.layer_of(keys)?);
         let main = match (self.main_file(), &above.companion_config_file) {
             (Ok(main), _) => main,
             // It would be looked at for what does not belong there.
             (Err(_), Some(_)) => None,
             (Err(error), None) => return Err(error),
         };
-        let keys = [Key::CompanionConfigFile, Key::CompanionControlSocket];
         let file = main.as_ref().map(|main| main.layer_of(&keys)).transpose()?;
         let set = self.over_defaults(above, file.unwrap_or_default())?;
         Ok(self.with_companions(set, main.as_ref(), directory)?.1)
@@ -116,10 +116,11 @@ impl Sources {
             None => None,
         };
         if let Some((file, _)) = &dedicated {
-            let above = self.flags.clone().over(self.variables.layer()?);
-            let own = file.layer_of(&[Key::CompanionControlSocket])?;
-            layer.companion_control_socket = above
-                .companion_control_socket
+            let keys = [Key::CompanionControlSocket];
+            let (variables, own) = (self.variables.layer_of(keys)?, file.layer_of(&keys)?);
+            let flag = self.flags.companion_control_socket.clone();
+            layer.companion_control_socket = flag
+                .or(variables.companion_control_socket)
                 .or(own.companion_control_socket)
                 .or(layer.companion_control_socket);
         }

@@ -143,6 +143,24 @@ fn companions_are_read_again_whatever_else_the_configuration_file_says() {
 }
 
 #[test]
+fn of_the_variables_a_reread_looks_at_those_of_companions_only() {
+    let mut program = Program::new();
+    let variables = [
+        ("GUNMETAL_WORKERS", "x"),
+        ("GUNMETAL_USER", "no-such-account"),
+        ("GUNMETAL_COMPANION_CONFIG_FILE", "v.toml"),
+        ("GUNMETAL_COMPANION_CONTROL_SOCKET", "v.sock"),
+    ];
+    program.sources.variables =
+        Variables::from_pairs(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    program.write("v.toml", ONE);
+    assert!(program.read().is_err());
+    let read = program.sources.companions(program.at()).unwrap();
+    assert_eq!(names(&read.companions), ["one"]);
+    assert_eq!(read.control_socket, program.at().join("v.sock"));
+}
+
+#[test]
 fn a_file_of_their_own_can_change_its_name_while_the_service_runs() {
     let program = Program::with("companion_config_file = \"a.toml\"\nworkers = \"x\"");
     program.write("a.toml", ONE);
