@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ impl Program {
     /// What a reload by SIGHUP leads to; `running` are the settings that the service was started with, some of which only
     /// another start changes.
     pub(crate) fn reread(self: &Rc<Self>, running: &Settings) -> Result<MasterConfig, String> {
-        let running_in = running.chdir.as_deref().unwrap_or(&self.sources.directory);
+        let running_in = self.directory_of(running);
         let resolved = self.sources.resolve(Some(running_in));
         let (mut settings, mut companions) = resolved.map_err(|error| http::chain(&error))?;
         for name in running.fixed_but_changed(&settings) {
@@ -132,6 +133,7 @@ impl Program {
                 .map(|path| AppLimit { path: path.to_owned(), limit: limit_of(path) })
                 .collect(),
         };
+        let running = settings.clone();
         let default_workers =
             |allocation: &Allocation| if allocation.apps().is_empty() { 0 } else { allocation.minimum() };
         let allocation = Allocation::new(apps);
@@ -149,7 +151,7 @@ impl Program {
             max_requests_jitter: settings.dirty_max_requests_jitter,
             max_rss: settings.dirty_max_rss,
             processes: process_config(settings),
-            refresh: Rc::new(move || program.refresh()),
+            refresh: Rc::new(move || program.refresh(&running)),
             load: Some(Arc::new(move || loaders.run())),
             hooks: Arc::clone(&self.hooks),
             reopen_logs: logging::reopen,
@@ -159,7 +161,7 @@ impl Program {
     /// What the companion manager runs with these settings.
     fn companions_config(self: &Rc<Self>, settings: &Settings, companions: Companions) -> CompanionsConfig {
         let Companions { companions, control_socket, manager, .. } = companions;
-        let directory = settings.chdir.as_ref().unwrap_or(&self.sources.directory).clone();
+        let (directory, service) = (self.directory_of(settings).to_owned(), settings.clone());
         let (rereading, refreshing, running) = (Rc::clone(self), Rc::clone(self), manager.clone());
         CompanionsConfig {
             companions,
@@ -178,15 +180,24 @@ impl Program {
                 }
                 Ok(companions)
             }),
-            refresh: Rc::new(move || refreshing.refresh()),
+            refresh: Rc::new(move || refreshing.refresh(&service)),
             reopen_logs: logging::reopen,
         }
     }
 
-    /// The same for a dirty arbiter or a companion manager that reloads. A master has read the settings before it passed the signal on.
-    fn refresh(&self) {
-        match self.settings() {
-            Ok((settings, _)) => self.enter(&settings),
+    /// The working directory of a service with these settings.
+    fn directory_of<'a>(&'a self, running: &'a Settings) -> &'a Path {
+        running.chdir.as_deref().unwrap_or(&self.sources.directory)
+    }
+
+    /// What a reload is to a dirty arbiter or a companion manager, of a service that was started with the settings `running`. A
+    /// master has read the settings before it passed the signal on.
+    fn refresh(&self, running: &Settings) {
+        match self.sources.settings(self.directory_of(running)) {
+            Ok(settings) => {
+                let (user, group) = (running.user.clone(), running.group.clone());
+                self.enter(&Settings { user, group, ..settings });
+            }
             Err(error) => tracing::error!(
                 "environment and log stay as they are, the settings cannot be read: {}",
                 http::chain(&error)

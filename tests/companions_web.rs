@@ -143,6 +143,32 @@ fn a_reload_starts_a_manager_where_there_was_none() {
 }
 
 #[test]
+fn a_reload_with_another_working_directory_changes_environment_and_log_of_manager_and_dirty_arbiter() {
+    let directory = tempfile::tempdir().unwrap();
+    let head = "bind = \"127.0.0.1:0\"\ncompanion_config_file = \"companions.toml\"\n\
+                companion_control_socket = \"control.sock\"\n";
+    let one = shell("one", "echo $FLAVOUR >> one; exec sleep 1000", "startsecs = 0\nrestart_delay = 0");
+    std::fs::write(directory.path().join("gunmetal.toml"), head).unwrap();
+    std::fs::write(directory.path().join("companions.toml"), one).unwrap();
+    std::fs::create_dir(directory.path().join("later")).unwrap();
+    let service = support::Service::start_in(directory, "hooks", &[], &[]);
+    let crew = Crew::of(support::http::HttpService::of(service));
+    let before = crew.runs("one");
+    let rest = "chdir = \"later\"\nenv = [\"FLAVOUR=sour\"]\nerrorlog = \"app.log\"\nlog_format = \"json\"\n";
+    crew.write("gunmetal.toml", &format!("{head}{rest}"));
+    crew.service().signal(SIGHUP);
+    for role in ["dirty arbiter", "companion manager"] {
+        let said = format!("\"pid\":{},", crew.service().process(role).pid);
+        crew.service().wait_for("its line in the new log", || {
+            crew.lines("app.log").iter().any(|line| line.contains(&said)).then_some(())
+        });
+    }
+    kill(before, SIGKILL);
+    crew.says("one", "sour");
+    crew.ends(&["companions.toml", "later", "one", "app.log", "journal.txt"]);
+}
+
+#[test]
 fn a_reload_with_a_mistake_in_the_companions_is_refused_as_a_whole() {
     let crew = Crew::start("hello", &(sleeps("one", "") + &sleeps("two", "")));
     let (one, two) = (crew.runs("one"), crew.runs("two"));

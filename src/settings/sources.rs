@@ -45,6 +45,15 @@ impl Sources {
         Ok((Settings::of(layer), companions))
     }
 
+    /// The settings alone, of a service that runs in `directory`: companions are not looked at.
+    ///
+    /// # Errors
+    /// The same, as far as settings go.
+    pub(crate) fn settings(&self, directory: &Path) -> Result<Settings, SettingsError> {
+        let layer = self.layer(self.main_file()?.as_ref(), Some(directory))?.0;
+        Ok(Settings::of(layer))
+    }
+
     /// The companions alone, of a service that runs in `directory`: whatever else is wrong with the sources.
     ///
     /// # Errors
@@ -75,7 +84,17 @@ impl Sources {
     /// All sources in one, checked.
     fn read(&self, running_in: Option<&Path>) -> Result<(Layer, Companions), SettingsError> {
         let main = self.main_file()?;
-        let file = main.as_ref().map(File::layer).transpose()?;
+        let (layer, base) = self.layer(main.as_ref(), running_in)?;
+        self.with_companions(layer, main.as_ref(), &base)
+    }
+
+    /// The settings in one, checked, and the working directory that goes with them.
+    fn layer(
+        &self,
+        main: Option<&File>,
+        running_in: Option<&Path>,
+    ) -> Result<(Layer, PathBuf), SettingsError> {
+        let file = main.map(File::layer).transpose()?;
         let above = self.flags.clone().over(self.variables.layer()?);
         let mut layer = self.over_defaults(above, file.unwrap_or_default())?;
         if let Some(apps) = &layer.dirty_apps {
@@ -88,11 +107,12 @@ impl Sources {
             check_directory(Key::Chdir, chdir, &self.directory)?;
             chdir.value = self.directory.join(&chdir.value);
         }
-        let base = layer.chdir.as_ref().map_or(&self.directory, |chdir| &chdir.value).clone();
+        let chdir = layer.chdir.as_ref().map_or(&self.directory, |chdir| &chdir.value);
+        let base = running_in.unwrap_or(chdir).to_owned();
         if let Some(directory) = &layer.worker_tmp_dir {
             check_directory(Key::WorkerTmpDir, directory, &base)?;
         }
-        self.with_companions(layer, main.as_ref(), running_in.unwrap_or(&base))
+        Ok((layer, base))
     }
 
     fn main_file(&self) -> Result<Option<File>, SettingsError> {

@@ -10,7 +10,7 @@ fn layer(workers: i64, origin: Origin) -> Layer {
 }
 
 impl Sources {
-    fn settings(&self) -> Result<Settings, SettingsError> {
+    fn at_start(&self) -> Result<Settings, SettingsError> {
         Ok(self.resolve(None)?.0)
     }
 }
@@ -22,7 +22,7 @@ fn resolve(
     variables: &[(&str, &str)],
 ) -> Result<Settings, SettingsError> {
     let directory = tempfile::tempdir().unwrap();
-    sources(directory.path(), flags, file, program, variables).settings()
+    sources(directory.path(), flags, file, program, variables).at_start()
 }
 
 /// Sources whose file, if there is one, is `app.toml` in `directory`.
@@ -202,7 +202,7 @@ fn the_working_directory_must_be_there_and_heartbeats_are_relative_to_it() {
     let at = directory.path();
     std::fs::create_dir_all(at.join("app/beats")).unwrap();
     std::fs::write(at.join("file"), "").unwrap();
-    let of_file = |text| sources(at, Layer::default(), Some(text), Layer::default(), &[]).settings();
+    let of_file = |text| sources(at, Layer::default(), Some(text), Layer::default(), &[]).at_start();
 
     let settings = of_file("chdir = \"app\"\nworker_tmp_dir = \"beats\"").unwrap();
     assert_eq!(settings.chdir, Some(at.join("app")));
@@ -225,7 +225,7 @@ fn settings_are_read_again_from_another_working_directory() {
     let at = directory.path();
     std::fs::write(at.join("gunmetal.toml"), "chdir = \".\"\nworkers = 5").unwrap();
     // The default file is looked for where the service was started, not where this process is.
-    let settings = sources(at, Layer::default(), None, Layer::default(), &[]).settings().unwrap();
+    let settings = sources(at, Layer::default(), None, Layer::default(), &[]).at_start().unwrap();
     assert_eq!((settings.workers, settings.chdir), (5, Some(at.join("."))));
 }
 
@@ -302,9 +302,9 @@ fn what_is_printed_is_read_again_as_the_same_settings() {
             |text| sources(directory.path(), Layer::default(), Some(text), Layer::default(), &[]);
         let (settings, printed) = {
             let sources = sources_of(text);
-            (sources.settings().unwrap(), sources.print().unwrap())
+            (sources.at_start().unwrap(), sources.print().unwrap())
         };
-        assert_eq!(sources_of(&printed).settings().unwrap(), settings, "{printed}");
+        assert_eq!(sources_of(&printed).at_start().unwrap(), settings, "{printed}");
         for key in Key::all() {
             let line = [format!("{} = ", key.name()), format!("# {} is not set: ", key.name())];
             assert!(line.iter().any(|start| printed.contains(start.as_str())), "{} in {printed}", key.name());

@@ -125,6 +125,21 @@ fn a_service_that_runs_keeps_its_working_directory() {
 }
 
 #[test]
+fn the_settings_of_a_service_that_runs_are_read_without_its_companions() {
+    let program =
+        Program::with("chdir = \"later\"\ncompanion_config_file = \"none.toml\"\nworker_tmp_dir = \"tmp\"");
+    for name in ["later", "tmp"] {
+        std::fs::create_dir(program.at().join(name)).unwrap();
+    }
+    assert!(program.read().is_err());
+    let settings = program.sources.settings(program.at()).unwrap();
+    assert_eq!(settings.chdir, Some(program.at().join("later")));
+    // Everything else that is wrong still is.
+    program.write("app.toml", "workers = \"x\"");
+    assert!(program.sources.settings(program.at()).is_err());
+}
+
+#[test]
 fn companions_are_read_again_whatever_else_the_configuration_file_says() {
     let program = Program::with(&["workers = \"x\"\nwrokers = 2\nchdir = \"nowhere\"\n", ONE].concat());
     assert!(program.read().is_err());
