@@ -7,6 +7,7 @@ mod manager;
 mod selection;
 mod socket_path;
 mod tail;
+mod waiting;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

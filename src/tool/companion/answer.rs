@@ -35,8 +35,11 @@ pub(super) struct Companion {
     pub(super) name: String,
     pub(super) state: State,
     pub(super) pid: Option<i32>,
+    /// What there is to say.
     #[serde(default)]
     pub(super) description: String,
+    /// When it is started again by itself, in seconds since 1970.
+    pub(super) next_retry_at: Option<u64>,
     pub(super) last_exit_code: Option<i32>,
     pub(super) last_exit_signal: Option<i32>,
     #[serde(default)]

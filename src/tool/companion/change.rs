@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::answer::{Companion, State};
+use super::answer::Companion;
 use super::errand::{Errand, Outcome, Step, Verb};
 use super::manager::Manager;
 use super::selection::select;
@@ -20,11 +20,9 @@ pub(super) fn change(verb: Verb, args: &Change, manager: &mut Manager) -> anyhow
     let mut has_failed = false;
     let mut companions: Vec<Companion> = companions;
     loop {
-        let is_moving =
-            companions.iter().any(|companion| matches!(companion.state, State::Starting | State::Stopping));
         let mut rest = Vec::new();
         for mut errand in open {
-            let mut step = errand.seen(find(&companions, errand.name()), is_moving);
+            let mut step = errand.seen(&companions);
             if step == Step::Send {
                 let (answer, line) = manager.command(verb.as_str(), errand.name())?;
                 if args.json {

@@ -8,6 +8,7 @@
 //! ```
 
 use super::answer::{Answer, Companion, State};
+use super::waiting::will_be_started;
 
 /// What a companion is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,9 +106,9 @@ impl Errand {
         Step::Wait
     }
 
-    /// The status was looked at. `companion` is how it is, if it is still there; `is_moving` tells whether any companion is just
-    /// being started or stopped.
-    pub(super) fn seen(&mut self, companion: Option<&Companion>, is_moving: bool) -> Step {
+    /// The status was looked at: these companions there are, perhaps without this one.
+    pub(super) fn seen(&mut self, all: &[Companion]) -> Step {
+        let companion = all.iter().find(|companion| companion.name == self.name);
         match (self.phase, companion) {
             (Phase::Sending, _) => Step::Send,
             (Phase::Blocked, Some(companion)) if companion.state != State::Stopping => {
@@ -118,14 +119,14 @@ impl Errand {
             (Phase::Blocked, Some(_)) => Step::Wait,
             (Phase::Obeyed, Some(companion)) => match self.verb {
                 Verb::Stop => stopped(companion),
-                Verb::Start | Verb::Restart => self.started(companion, is_moving),
+                Verb::Start | Verb::Restart => self.started(companion, all),
             },
             (Phase::Obeyed, None) if self.verb == Verb::Stop => done("stopped"),
             (Phase::Blocked | Phase::Obeyed, None) => failed("it is configured no more"),
         }
     }
 
-    fn started(&self, companion: &Companion, is_moving: bool) -> Step {
+    fn started(&self, companion: &Companion, all: &[Companion]) -> Step {
         match companion.state {
             State::Running => done("started"),
             State::Starting if companion.exit_count > self.exits => {
@@ -133,8 +134,7 @@ impl Errand {
             }
             // A restart, or somebody else's command, whose end will tell.
             State::Starting | State::Stopping => Step::Wait,
-            // It waits for others that it depends on; if they do not come soon, they may never.
-            State::Stopped if !companion.manual_stop && is_moving => Step::Wait,
+            State::Stopped if will_be_started(companion, all) => Step::Wait,
             State::Stopped | State::Backoff => failed(&companion.description),
             State::Other(ref word) => failed(format!("{word} {}", companion.description).trim_end()),
         }
@@ -199,7 +199,7 @@ mod tests {
     /// An errand whose command was obeyed.
     fn obeyed(verb: Verb, message: &str) -> Errand {
         let mut errand = Errand::new(verb, &companion("RUNNING", ""));
-        assert_eq!(errand.seen(None, false), Step::Send);
+        assert_eq!(errand.seen(&[]), Step::Send);
         assert_eq!(errand.answered(&ok(message)), Step::Wait);
         errand
     }
@@ -224,24 +224,28 @@ mod tests {
             ("FATAL", "gone", "ERROR FATAL gone"),
         ] {
             for verb in [Verb::Start, Verb::Restart] {
-                let step = obeyed(verb, "a started").seen(Some(&companion(state, description)), false);
+                let step = obeyed(verb, "a started").seen(&[companion(state, description)]);
                 assert_eq!(words(step), expected, "{verb:?} {state}");
             }
         }
-        assert_eq!(
-            words(obeyed(Verb::Start, "a started").seen(None, false)),
-            "ERROR it is configured no more"
-        );
+        assert_eq!(words(obeyed(Verb::Start, "a started").seen(&[])), "ERROR it is configured no more");
     }
 
     #[test]
-    fn a_start_waits_for_others_as_long_as_any_is_on_its_way() {
+    fn a_start_waits_for_those_that_it_depends_on_as_long_as_they_are_on_their_way() {
         let mut errand = obeyed(Verb::Start, "a waits for db");
-        let waiting = companion("STOPPED", "waits for db");
-        assert_eq!(words(errand.seen(Some(&waiting), true)), "wait");
-        assert_eq!(words(errand.seen(Some(&waiting), false)), "ERROR waits for db");
-        let stopped = Companion { manual_stop: true, ..companion("STOPPED", "stopped manually") };
-        assert_eq!(words(errand.seen(Some(&stopped), true)), "ERROR stopped manually");
+        let db = |state: &str, next_retry_at: Option<u64>| Companion {
+            name: "db".into(),
+            next_retry_at,
+            ..companion(state, "exited with status 1")
+        };
+        let mut seen = |db: Companion| words(errand.seen(&[companion("STOPPED", "waits for db"), db]));
+        assert_eq!(seen(db("STARTING", None)), "wait");
+        assert_eq!(seen(db("BACKOFF", Some(1))), "wait");
+        assert_eq!(seen(db("BACKOFF", None)), "ERROR waits for db");
+        // Another one that comes and goes is nothing to wait for.
+        let other = Companion { name: "other".into(), ..db("STARTING", Some(1)) };
+        assert_eq!(seen(other), "ERROR waits for db");
     }
 
     #[test]
@@ -249,11 +253,17 @@ mod tests {
         let mut errand = obeyed(Verb::Start, "a started");
         let mut starting = companion("STARTING", "");
         (starting.exit_count, starting.last_exit_code) = (4, Some(1));
-        assert_eq!(words(errand.seen(Some(&starting), true)), "wait");
+        assert_eq!(words(errand.seen(std::slice::from_ref(&starting))), "wait");
         starting.exit_count = 5;
-        assert_eq!(words(errand.seen(Some(&starting), true)), "ERROR exited with status 1, starting again");
+        assert_eq!(
+            words(errand.seen(std::slice::from_ref(&starting))),
+            "ERROR exited with status 1, starting again"
+        );
         (starting.last_exit_code, starting.last_exit_signal) = (None, Some(9));
-        assert_eq!(words(errand.seen(Some(&starting), true)), "ERROR killed by signal 9, starting again");
+        assert_eq!(
+            words(errand.seen(std::slice::from_ref(&starting))),
+            "ERROR killed by signal 9, starting again"
+        );
     }
 
     #[test]
@@ -263,10 +273,10 @@ mod tests {
             ("STOPPED", "stopped"),
             ("STARTING", "ERROR it was started again: STARTING pid 8"),
         ] {
-            let step = obeyed(Verb::Stop, "a stopping").seen(Some(&companion(state, "pid 8")), false);
+            let step = obeyed(Verb::Stop, "a stopping").seen(&[companion(state, "pid 8")]);
             assert_eq!(words(step), expected, "{state}");
         }
-        assert_eq!(words(obeyed(Verb::Stop, "a stopping").seen(None, false)), "stopped");
+        assert_eq!(words(obeyed(Verb::Stop, "a stopping").seen(&[])), "stopped");
     }
 
     #[test]
@@ -290,10 +300,10 @@ mod tests {
             let mut errand = Errand::new(verb, &companion("STOPPING", ""));
             let answer = refused("a is stopping; poll status and retry");
             assert_eq!(words(errand.answered(&answer)), "wait");
-            assert_eq!(words(errand.seen(Some(&companion("STOPPING", "")), true)), "wait");
-            assert_eq!(words(errand.seen(Some(&companion("STOPPED", "")), false)), "send");
+            assert_eq!(words(errand.seen(&[companion("STOPPING", "")])), "wait");
+            assert_eq!(words(errand.seen(&[companion("STOPPED", "")])), "send");
             assert_eq!(words(errand.answered(&ok("a started"))), "wait");
-            assert_eq!(words(errand.seen(Some(&companion("RUNNING", "")), false)), "started");
+            assert_eq!(words(errand.seen(&[companion("RUNNING", "")])), "started");
         }
     }
 
