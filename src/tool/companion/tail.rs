@@ -154,6 +154,17 @@ fn start_of_last_bytes(file: &mut (impl Read + Seek), count: u64) -> io::Result<
 
 /// Where the last `count` lines begin; the last one may have no end yet.
 fn start_of_last_lines(file: &mut (impl Read + Seek), count: u64) -> io::Result<u64> {
+    loop {
+        match look_for_last_lines(file, count) {
+            // It was cut meanwhile: of what is left, others are the last.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            found => return found,
+        }
+    }
+}
+
+/// The same, unless the file is cut meanwhile.
+fn look_for_last_lines(file: &mut (impl Read + Seek), count: u64) -> io::Result<u64> {
     let len = file.seek(SeekFrom::End(0))?;
     if count == 0 {
         return Ok(len);
@@ -226,6 +237,36 @@ mod tests {
         // An end on the edge of a block.
         let edge = format!("{}\n{}", "a".repeat(BLOCK_LEN - 1), "b".repeat(BLOCK_LEN));
         assert_eq!(last_lines(&edge, 1), &edge[BLOCK_LEN..]);
+    }
+
+    /// A file that has been cut when it is first read.
+    struct Cut {
+        before: Cursor<Vec<u8>>,
+        after: Option<Vec<u8>>,
+    }
+
+    impl Read for Cut {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if let Some(after) = self.after.take() {
+                *self.before.get_mut() = after;
+            }
+            self.before.read(buffer)
+        }
+    }
+
+    impl Seek for Cut {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.before.seek(to)
+        }
+    }
+
+    #[test]
+    fn of_a_file_that_is_cut_meanwhile_the_last_lines_are_those_that_are_left() {
+        for (after, expected) in [("", 0), ("a\nb\n", 2), ("a\nb", 2)] {
+            let before = Cursor::new("x\n".repeat(BLOCK_LEN).into_bytes());
+            let mut file = Cut { before, after: Some(after.into()) };
+            assert_eq!(start_of_last_lines(&mut file, 1).unwrap(), expected, "{after:?}");
+        }
     }
 
     #[test]
