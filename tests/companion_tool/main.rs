@@ -40,6 +40,21 @@ socketio                        STOPPING
 }
 
 #[test]
+fn what_a_companion_says_has_no_effect_on_the_terminal() {
+    let words = "cannot begin: \u{1b}[2Jno\r\nsuch \u{9b}file \u{7f}\u{fc}";
+    let escaped = "cannot begin: \\u{1b}[2Jno\\r\\nsuch \\u{9b}file \\u{7f}\u{fc}";
+    let broken = || vec![companion("a", "BACKOFF", words)];
+    let manager = Manager::with([broken()], |_| ok("a started"));
+    let expected = format!("{:<32}BACKOFF   {escaped}\n", "a");
+    assert_eq!(manager.say(&["status"]), (3, expected, String::new()));
+    assert_eq!(manager.say(&["start", "a"]), (1, format!("a: ERROR ({escaped})\n"), String::new()));
+    // For programs it is as it was.
+    let (_, json, _) = manager.say(&["status", "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["companions"][0]["description"], words);
+}
+
+#[test]
 fn a_name_that_is_too_long_for_its_column_widens_it() {
     let long = "a-companion-with-a-name-of-40-characters";
     let companions = vec![companion(long, "RUNNING", "pid 1"), companion("b", "RUNNING", "pid 2")];

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// The answer to one request: what of it the tool needs. Fields that it does not know mean nothing to it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -35,8 +35,8 @@ pub(super) struct Companion {
     pub(super) name: String,
     pub(super) state: State,
     pub(super) pid: Option<i32>,
-    /// What there is to say.
-    #[serde(default)]
+    /// What there is to say, on one line and without effect on a terminal: a part of it may come from the companion.
+    #[serde(default, deserialize_with = "printable")]
     pub(super) description: String,
     /// When it is started again by itself, in seconds since 1970.
     pub(super) next_retry_at: Option<u64>,
@@ -96,4 +96,18 @@ impl Answer {
     pub(super) fn refusal(&self) -> &str {
         self.error.as_deref().unwrap_or("no reason given")
     }
+}
+
+/// A text with its control characters escaped.
+fn printable<'de, D: Deserializer<'de>>(text: D) -> Result<String, D::Error> {
+    let text = String::deserialize(text)?;
+    let mut printable = String::with_capacity(text.len());
+    for sign in text.chars() {
+        if sign.is_control() {
+            printable.extend(sign.escape_default());
+        } else {
+            printable.push(sign);
+        }
+    }
+    Ok(printable)
 }
