@@ -150,8 +150,9 @@ impl Server {
     /// Call it first thing in `main`, before anything starts a thread: this process forks.
     ///
     /// The exit code is 0 after a stop by signal, 1 if the settings or the system do not let the service start, 2 if
-    /// the command line is not understood, 3 if a worker failed to start at the first boot, 4 if its process ended with
-    /// that code itself, which means in gunicorn that the application could not be loaded. The reason is the last line on standard error.
+    /// the command line is not understood, 3 if a worker or the companion manager failed to start at the first boot, 4 if a
+    /// worker's process ended with that code itself, which means in gunicorn that the application could not be loaded. The
+    /// reason is the last line on standard error.
     #[must_use = "the exit code tells how the service ended: return it from main"]
     pub fn run(self) -> ExitCode {
         self.run_from(std::env::args_os())
