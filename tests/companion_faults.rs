@@ -5,8 +5,8 @@
 mod support;
 
 use libc::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
-use support::master::Load;
-use support::troupe::{LEFT, companion, companion_with, start, start_example};
+use support::master::{Load, configure};
+use support::troupe::{LEFT, SETTINGS, ask, companion, companion_with, start, start_example};
 
 #[test]
 fn a_manager_that_is_killed_is_replaced_and_no_companion_ever_has_two_processes() {
@@ -124,6 +124,25 @@ fn a_manager_that_is_killed_while_it_stops_leaves_its_companions_to_a_last_one()
     http.service.comes_to("calls", calls, &format!("called {}", dirty.pid));
     assert_eq!(http.service.wait().code(), Some(0));
     http.service.leaves_nothing_but(&[&LEFT[..], &["journal.txt"]].concat());
+}
+
+#[test]
+fn a_last_manager_goes_by_the_configuration_that_was_read_last() {
+    let settings = |time: &str| {
+        let companion = companion_with("ignores", "ignores", &format!("stop_timeout = {time}"));
+        format!("companion_reload_timeout = 0\n{companion}")
+    };
+    let mut http = start(&settings("3600"), &["ignores"]);
+    configure(http.service.directory(), &format!("{SETTINGS}{}", settings("1")));
+    assert_eq!(ask(&http.file("c.sock"), r#"{"cmd":"reread"}"#)["restarted"][0], "ignores");
+    let ignores = http.service.begins("ignores", 2);
+    let manager = http.service.manager();
+    // Its signal has been sent, and nothing else can be.
+    http.service.signal(SIGTERM);
+    http.service.line(&format!("Companion ignores stopping (pid: {ignores}, SIGTERM"));
+    manager.signal(SIGKILL);
+    assert_eq!(http.service.wait().code(), Some(0));
+    http.service.leaves_nothing_but(&LEFT);
 }
 
 #[test]

@@ -56,7 +56,8 @@ fn run(
         }
     };
     let mut companions = config.companions.clone();
-    if age > 1 {
+    // Of the last ones each is the first of a crew, and none the first of the service.
+    if age > 1 || task == Task::EndLeftovers {
         match (config.reread)() {
             Ok(reread) => companions = reread,
             Err(reason) => {
