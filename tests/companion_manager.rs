@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use libc::{SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1};
+use libc::{SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGUSR1};
 use support::Service;
 use support::http::HttpService;
 use support::master::{begin_configured, daemon_in, lines, start_configured};
@@ -72,11 +72,7 @@ fn a_socket_that_nobody_listens_at_is_replaced() {
 fn a_second_service_at_one_control_socket_waits_until_the_first_has_ended() {
     let mut first = start(&companion("a", "waits"), &["a"]);
     let a = first.service.begins("a", 1);
-    let settings = format!("{SETTINGS}{}", companion("a", "obeys")).replace("app.pid", "second.pid");
-    fs::write(first.file("second.toml"), settings).unwrap();
-    let mut command = Command::new("./app");
-    command.args(["--config", "second.toml"]).current_dir(first.service.directory()).stderr(Stdio::piped());
-    let mut second = HttpService::of(Service::of(command, tempfile::tempdir().unwrap()));
+    let mut second = second_in(&first, &format!("{SETTINGS}{}", companion("a", "obeys")));
     // Its web tier has nothing to wait for.
     second.service.line("Another companion manager listens at");
     second.answers();
@@ -93,6 +89,28 @@ fn a_second_service_at_one_control_socket_waits_until_the_first_has_ended() {
     second.service.signal(SIGTERM);
     assert_eq!(second.service.wait().code(), Some(0));
     first.service.leaves_nothing_but(&[&LEFT[..], &["second.toml"]].concat());
+}
+
+#[test]
+fn a_second_service_waits_for_what_a_first_one_has_left_that_was_killed() {
+    let companions = [companion("waits", "waits"), companion_with("ignores", "ignores", "stop_timeout = 1")];
+    let mut first = start(&companions.concat(), &["waits", "ignores"]);
+    let (waits, manager) = (first.service.begins("waits", 1), first.service.manager());
+    let second = second_in(&first, &format!("{SETTINGS}{}", companions.concat()));
+    second.service.line("Another companion manager listens at");
+    first.service.signal(SIGSTOP);
+    manager.signal(SIGSTOP);
+    manager.signal(SIGKILL);
+    first.service.signal(SIGKILL);
+    first.service.wait();
+    second.service.line("Companion ignores was sent SIGKILL: it has not ended in time");
+    first.service.begins("ignores", 2);
+    assert_eq!(first.service.noted("waits", "begins"), [waits]);
+    first.service.go();
+    first.service.begins("waits", 2);
+    first.service.never_had_two();
+    second.service.signal(SIGTERM);
+    first.service.leaves_nothing_but(&[&LEFT[..], &["app.pid", "second.toml"]].concat());
 }
 
 #[test]
@@ -298,6 +316,14 @@ fn companions_run_as_the_services_user_and_lead_root_to_nothing_of_its_own() {
     http.service.signal(SIGTERM);
     http.service.comes_to("a", a, "ends by TERM");
     http.service.leaves_nothing_but(&[&LEFT[..], &["precious"]].concat());
+}
+
+/// Starts a second service in the directory of a first one.
+fn second_in(first: &HttpService, settings: &str) -> HttpService {
+    fs::write(first.file("second.toml"), settings.replace("app.pid", "second.pid")).unwrap();
+    let mut command = Command::new("./app");
+    command.args(["--config", "second.toml"]).current_dir(first.service.directory()).stderr(Stdio::piped());
+    HttpService::of(Service::of(command, tempfile::tempdir().unwrap()))
 }
 
 /// What the descriptors of a process refer to, the standard streams left out.
