@@ -17,7 +17,7 @@ mod worker;
 use std::time::Duration;
 
 pub use connection::Connection;
-pub use outcome::HttpOutcome;
+pub use outcome::Outcome;
 pub use serve::Peer;
 pub use worker::HttpWorker;
 

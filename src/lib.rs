@@ -77,7 +77,7 @@ pub use gunmetal_arbiter::{
     HttpWorkerProcess, Listener, MasterProcess,
 };
 pub use gunmetal_protocol::{self as protocol, Args, Bytes, Dict, Value, args, value};
-pub use http::{Connection, HttpOutcome, HttpWorker, Peer};
+pub use http::{Connection, HttpWorker, Outcome, Peer};
 pub use log_level::LogLevel;
 pub use preload::preloaded;
 pub use rustls;

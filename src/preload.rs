@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::http::HttpOutcome;
+use crate::http::Outcome;
 
 /// The value that [`Server::preload`](crate::Server::preload) has loaded, in any process of the service: `None` in a process
 /// that has not loaded any of this type.
@@ -32,7 +32,7 @@ impl Loaders {
     pub(crate) fn add<T, E>(&mut self, load: impl Fn() -> Result<T, E> + Send + Sync + 'static)
     where
         T: Send + Sync + 'static,
-        Result<(), E>: HttpOutcome,
+        Result<(), E>: Outcome,
     {
         self.loads.push(Box::new(move || {
             match load() {
@@ -107,7 +107,7 @@ mod tests {
     fn of<T, E>(load: impl Fn() -> Result<T, E> + Send + Sync + 'static) -> Loaders
     where
         T: Send + Sync + 'static,
-        Result<(), E>: HttpOutcome,
+        Result<(), E>: Outcome,
     {
         let mut loaders = Loaders::default();
         loaders.add(load);

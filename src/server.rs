@@ -14,7 +14,7 @@ use gunmetal_dirty::{AppRegistry, DirtyApp};
 use gunmetal_supervise::{DaemonError, Daemonized, Readiness, SingleThread, ThreadsError, daemonize};
 
 use crate::companion::{self, Companion, CompanionClosure, Functions};
-use crate::http::{self, HttpClosure, HttpOutcome, HttpWorker};
+use crate::http::{self, HttpClosure, HttpWorker, Outcome};
 use crate::logging;
 use crate::preload::{LoadError, Loaders};
 use crate::program::Program;
@@ -62,7 +62,7 @@ impl Server {
     /// [`HttpWorker::serve_threads`] is a ready-made server; with another one, listen to [`HttpWorker::accept`] or
     /// [`HttpWorker::shutdown_requested`], and return when the worker is to shut down.
     #[must_use]
-    pub fn http<R: HttpOutcome>(mut self, closure: impl Fn(HttpWorker) -> R + 'static) -> Self {
+    pub fn http<R: Outcome>(mut self, closure: impl Fn(HttpWorker) -> R + 'static) -> Self {
         self.http = Some(http::blocking(closure));
         self
     }
@@ -73,7 +73,7 @@ impl Server {
     /// [`HttpWorker::serve`] is a ready-made server; with another one, wait for [`HttpWorker::shutdown`] beside the serving,
     /// and return.
     #[must_use]
-    pub fn http_async<R: HttpOutcome>(mut self, closure: impl AsyncFn(HttpWorker) -> R + 'static) -> Self {
+    pub fn http_async<R: Outcome>(mut self, closure: impl AsyncFn(HttpWorker) -> R + 'static) -> Self {
         self.http = Some(http::on_runtime(closure));
         self
     }
@@ -101,13 +101,13 @@ impl Server {
     /// }
     /// ```
     #[must_use]
-    pub fn companion<R: HttpOutcome>(self, name: &str, function: impl Fn(Companion) -> R + 'static) -> Self {
+    pub fn companion<R: Outcome>(self, name: &str, function: impl Fn(Companion) -> R + 'static) -> Self {
         self.register(name, companion::blocking(function))
     }
 
     /// The same as [`companion`](Self::companion) for an async function, which gets a multi-threaded tokio runtime.
     #[must_use]
-    pub fn companion_async<R: HttpOutcome>(
+    pub fn companion_async<R: Outcome>(
         self,
         name: &str,
         function: impl AsyncFn(Companion) -> R + 'static,
@@ -139,7 +139,7 @@ impl Server {
     pub fn preload<T, E>(mut self, load: impl Fn() -> Result<T, E> + Send + Sync + 'static) -> Self
     where
         T: Send + Sync + 'static,
-        Result<(), E>: HttpOutcome,
+        Result<(), E>: Outcome,
     {
         self.loaders.add(load);
         self

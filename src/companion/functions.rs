@@ -8,7 +8,7 @@ use gunmetal_arbiter::CompanionBody;
 use gunmetal_supervise::APP_LOAD_FAILED;
 
 use super::{Companion, StopTerms};
-use crate::http::HttpOutcome;
+use crate::http::Outcome;
 use crate::preload::{LoadError, Loaders};
 use crate::runtime;
 
@@ -16,14 +16,12 @@ use crate::runtime;
 pub(crate) type CompanionClosure = Rc<dyn Fn(Companion) -> Result<(), String>>;
 
 /// A function that blocks, on the process's main thread.
-pub(crate) fn blocking<R: HttpOutcome>(function: impl Fn(Companion) -> R + 'static) -> CompanionClosure {
+pub(crate) fn blocking<R: Outcome>(function: impl Fn(Companion) -> R + 'static) -> CompanionClosure {
     Rc::new(move |companion| function(companion).into_result())
 }
 
 /// An async function, on a tokio runtime of its own.
-pub(crate) fn on_runtime<R: HttpOutcome>(
-    function: impl AsyncFn(Companion) -> R + 'static,
-) -> CompanionClosure {
+pub(crate) fn on_runtime<R: Outcome>(function: impl AsyncFn(Companion) -> R + 'static) -> CompanionClosure {
     Rc::new(move |companion| runtime::block_on("companion", function(companion))?.into_result())
 }
 

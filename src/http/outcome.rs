@@ -1,20 +1,21 @@
-//! What an HTTP closure may return.
+//! What the closures of a program may return.
 
 use std::error::Error;
 
-/// The end of an HTTP closure: `()`, or a `Result` whose error says why the worker could not go on.
-pub trait HttpOutcome {
+/// The end of a closure of the program, be it an HTTP worker's, a companion's or a loader: `()`, or a `Result` whose error says why
+/// it could not go on.
+pub trait Outcome {
     /// The error in words, causes included; `Ok` if there is none.
     fn into_result(self) -> Result<(), String>;
 }
 
-impl HttpOutcome for () {
+impl Outcome for () {
     fn into_result(self) -> Result<(), String> {
         Ok(())
     }
 }
 
-impl<E: Into<Box<dyn Error + Send + Sync>>> HttpOutcome for Result<(), E> {
+impl<E: Into<Box<dyn Error + Send + Sync>>> Outcome for Result<(), E> {
     fn into_result(self) -> Result<(), String> {
         self.map_err(|error| chain(error.into().as_ref()))
     }

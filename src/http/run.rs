@@ -8,7 +8,7 @@ use std::time::Duration;
 use gunmetal_arbiter::{Hooks, HttpProcess};
 use gunmetal_supervise::{APP_LOAD_FAILED, STARTUP_FAILED};
 
-use super::{HttpOutcome, HttpWorker, chain};
+use super::{HttpWorker, Outcome, chain};
 use crate::preload::{LoadError, Loaders};
 use crate::{Settings, runtime};
 
@@ -16,12 +16,12 @@ use crate::{Settings, runtime};
 pub(crate) type HttpClosure = Box<dyn Fn(HttpWorker) -> Result<(), String>>;
 
 /// A closure that blocks, on the process's main thread.
-pub(crate) fn blocking<R: HttpOutcome>(closure: impl Fn(HttpWorker) -> R + 'static) -> HttpClosure {
+pub(crate) fn blocking<R: Outcome>(closure: impl Fn(HttpWorker) -> R + 'static) -> HttpClosure {
     Box::new(move |worker| closure(worker).into_result())
 }
 
 /// An async closure, on a tokio runtime that also beats the heart.
-pub(crate) fn on_runtime<R: HttpOutcome>(closure: impl AsyncFn(HttpWorker) -> R + 'static) -> HttpClosure {
+pub(crate) fn on_runtime<R: Outcome>(closure: impl AsyncFn(HttpWorker) -> R + 'static) -> HttpClosure {
     Box::new(move |worker| {
         let serving = async {
             if let Some(timeout) = worker.settings().timeout {

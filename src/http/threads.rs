@@ -14,7 +14,7 @@ use super::complaint::{BACK_OFF, Complaint};
 use super::fair::{self, Interrupter};
 use super::line::Line;
 use super::places::{Place, Places};
-use super::{Connection, HANDSHAKE_TIMEOUT, HttpOutcome, HttpWorker};
+use super::{Connection, HANDSHAKE_TIMEOUT, HttpWorker, Outcome};
 use crate::AcceptMode;
 
 impl HttpWorker {
@@ -36,7 +36,7 @@ impl HttpWorker {
     ///
     /// # Errors
     /// The listeners cannot be used, or the system has no thread for accepting.
-    pub fn serve_threads<R: HttpOutcome>(&self, handler: impl Fn(Connection) -> R + Sync) -> io::Result<()> {
+    pub fn serve_threads<R: Outcome>(&self, handler: impl Fn(Connection) -> R + Sync) -> io::Result<()> {
         let listeners =
             self.current_listeners().iter().map(Listener::try_clone).collect::<io::Result<Vec<_>>>()?;
         let mode = self.settings().accept_mode;
@@ -102,7 +102,7 @@ struct ThreadServer<'a, H> {
 impl<H, R> ThreadServer<'_, H>
 where
     H: Fn(Connection) -> R + Sync,
-    R: HttpOutcome,
+    R: Outcome,
 {
     /// Accepts from whichever listener has something, until the worker is to shut down.
     fn accept_shared<'scope>(&'scope self, listeners: &[Listener], scope: &'scope Scope<'scope, '_>) {
