@@ -53,6 +53,10 @@ pub struct CompanionConfig {
     pub env: BTreeMap<String, String>,
     /// What asks it to end.
     pub stop_signal: Signal,
+    /// Whether that is sent to its process group, and not to its process alone.
+    pub stop_as_group: bool,
+    /// Whether SIGKILL is sent to its process group, and to what is left of that when its process has ended.
+    pub kill_as_group: bool,
     /// Time it has to end when it is stopped.
     pub stop_timeout: Duration,
     /// Time it has to end when it is restarted.

@@ -61,6 +61,7 @@ pub(super) fn status(
         restart_count: companion.restart_count(),
         stop_timeout_kills: companion.kill_count(),
         manual_stop: companion.is_stopped_by_hand(),
+        removed: config.is_none(),
         reason,
         runs: config.map_or_else(|| Runs::Command(Vec::new()), runs),
         stdout,

@@ -63,6 +63,8 @@ fn values(config: &CompanionConfig) -> Vec<(&'static str, Value)> {
         ("name", config.name.printed()),
         target,
         ("stop_signal", config.stop_signal.printed()),
+        ("stop_as_group", config.stop_as_group.printed()),
+        ("kill_as_group", config.kill_as_group.printed()),
         ("stop_timeout", config.stop_timeout.printed()),
         ("reload_timeout", config.reload_timeout.printed()),
         ("stdout", config.stdout.printed()),

@@ -66,6 +66,8 @@ macro_rules! terms {
 
 terms! {
     stop_signal: Signal = |raw, _| value::stop_signal(raw), Standard::Value("SIGTERM"), value::stop_signals;
+    stop_as_group: bool = |raw, _| raw.switch(), Standard::Value("false"), switch;
+    kill_as_group: bool = |raw, _| raw.switch(), Standard::Value("false"), switch;
     stop_timeout: Duration = |raw, _| raw.seconds(), Standard::Value("60"), patience;
     reload_timeout: Duration = |raw, _| raw.seconds(), Standard::Value("60"), patience;
     stdout: CompanionOutput = value::stdout, Standard::Value("inherit"),
@@ -106,6 +108,10 @@ impl Terms {
         }
         self.instead_of(lower)
     }
+}
+
+fn switch() -> String {
+    "true or false".into()
 }
 
 fn patience() -> String {

@@ -141,6 +141,8 @@ impl Draft {
                 cwd: given(terms.cwd),
                 env: given(terms.env).unwrap_or_default(),
                 stop_signal,
+                stop_as_group: required(terms.stop_as_group),
+                kill_as_group: required(terms.kill_as_group),
                 stop_timeout,
                 reload_timeout,
                 startsecs: required(terms.startsecs),

@@ -77,6 +77,9 @@ pub(in crate::companions) struct CompanionStatus {
     pub(in crate::companions) stop_timeout_kills: u64,
     /// Whether somebody has stopped it by a command.
     pub(in crate::companions) manual_stop: bool,
+    /// Whether it is configured no more, and only ends.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::companions) removed: bool,
     /// Why it is in this state, where the state alone does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::companions) reason: Option<String>,
@@ -184,6 +187,7 @@ mod tests {
             restart_count: 1,
             stop_timeout_kills: 0,
             manual_stop: false,
+            removed: false,
             reason: None,
             runs: Runs::Target("queues:long".into()),
             stdout: Some("/var/log/rq.log".into()),

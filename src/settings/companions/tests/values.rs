@@ -33,6 +33,8 @@ fn the_defaults_are_the_references() {
         cwd: None,
         env: BTreeMap::new(),
         stop_signal: Signal::SIGTERM,
+        stop_as_group: false,
+        kill_as_group: false,
         stop_timeout: Duration::from_secs(60),
         reload_timeout: Duration::from_secs(60),
         startsecs: Duration::from_secs(1),
@@ -54,6 +56,8 @@ fn the_defaults_are_the_references() {
 /// Every key has a value here that is not its default.
 const SHARED: &str = r#"
 companion_stop_signal = "INT"
+companion_stop_as_group = true
+companion_kill_as_group = true
 companion_stop_timeout = 0
 companion_reload_timeout = 2.5
 companion_stdout = "out.log"
@@ -75,6 +79,8 @@ const OWN: &str = r#"
 name = "own"
 target = "jobs:mailer"
 stop_signal = 9
+stop_as_group = false
+kill_as_group = false
 stop_timeout = 300
 reload_timeout = 0
 stdout = "inherit"
@@ -110,6 +116,8 @@ fn what_is_said_of_all_companions_holds_for_those_that_say_nothing_else() {
         cwd: Some(program.at().join(".")),
         env: env(&[("QUEUE", "default"), ("MODE", "test")]),
         stop_signal: Signal::SIGINT,
+        stop_as_group: true,
+        kill_as_group: true,
         stop_timeout: Duration::ZERO,
         reload_timeout: Duration::from_millis(2500),
         startsecs: Duration::ZERO,
@@ -131,6 +139,8 @@ fn what_is_said_of_all_companions_holds_for_those_that_say_nothing_else() {
         // The only thing that is merged.
         env: env(&[("QUEUE", "long, \"very\""), ("MODE", "test")]),
         stop_signal: Signal::SIGKILL,
+        stop_as_group: false,
+        kill_as_group: false,
         stop_timeout: Duration::from_secs(300),
         reload_timeout: Duration::ZERO,
         startsecs: Duration::from_secs(2),
