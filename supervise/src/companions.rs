@@ -37,7 +37,7 @@ pub use command::{CommandError, CommandOutcome, CompanionCommand, RereadOutcome}
 pub use companion::{Companion, CompanionState, LaunchId, Rest};
 pub use spec::CompanionSpec;
 
-use companion::{Next, State, Then, Tick};
+use companion::{Next, State, Then};
 
 /// All companions of a service: decides which processes there should be, and knows neither clock nor process.
 ///
@@ -83,7 +83,7 @@ impl Companions {
             Some(companion) if companion.run().is_some() => return None,
             Some(companion) => {
                 let then = match companion.rest() {
-                    Some(Rest::NotStarted) if companion.spec.autostart => Then::Rest(Rest::Waiting),
+                    Some(Rest::NotStarted) if companion.spec.autostart => Then::START,
                     rest => Then::Rest(rest.unwrap_or(Rest::NotStarted)),
                 };
                 companion.adopt_as(launch, then, now);
@@ -211,26 +211,23 @@ impl Companions {
             State::Resting(_) | State::BackingOff(_) => Ok(self.start_now(index, now)),
             State::Starting { .. } | State::Running(_) => {
                 companion.forgive();
-                self.actions.extend(companion.stop(Then::Start, |spec| spec.reload_timeout, now));
+                self.actions.extend(companion.stop(Then::START, |spec| spec.reload_timeout, now));
                 Ok(CommandOutcome::Restarting)
             }
         }
     }
 
-    /// Starts one that has no process: once those it depends on are running, unless it has been started before.
+    /// Starts one that has no process, once those it depends on are running.
     fn start_now(&mut self, index: usize, now: Instant) -> CommandOutcome {
         let companion = &mut self.companions[index];
         companion.forgive();
-        if !matches!(companion.state, State::BackingOff(_)) {
-            companion.state = State::Resting(Rest::Waiting);
-            let awaited: Vec<String> =
-                self.awaited_by(&self.companions[index]).into_iter().map(str::to_owned).collect();
-            if !awaited.is_empty() {
-                return CommandOutcome::Waiting(awaited);
-            }
+        companion.state = State::Resting(Rest::Waiting);
+        self.release(now);
+        let awaited = self.awaited_by(&self.companions[index]);
+        if self.companions[index].rest().is_none() {
+            return CommandOutcome::Started;
         }
-        self.launch(index, now);
-        CommandOutcome::Started
+        CommandOutcome::Waiting(awaited.into_iter().map(str::to_owned).collect())
     }
 
     fn stop_by_hand(&mut self, index: usize, now: Instant) -> CommandOutcome {
@@ -265,11 +262,7 @@ impl Companions {
         let (action, next) = self.companions[index].ended(end, now);
         self.actions.push_back(action);
         match next {
-            Next::Nothing => {}
-            Next::Restart => {
-                self.companions[index].count_restart();
-                self.launch(index, now);
-            }
+            Next::Stay => {}
             Next::Remove => {
                 self.companions.remove(index);
             }
@@ -279,7 +272,7 @@ impl Companions {
     fn outgrown(&mut self, launch: LaunchId, reason: String, now: Instant) {
         let Some(index) = self.index_of(launch) else { return };
         let companion = &mut self.companions[index];
-        if let Some(signal) = companion.stop(Then::Start, |spec| spec.reload_timeout, now) {
+        if let Some(signal) = companion.stop(Then::START, |spec| spec.reload_timeout, now) {
             self.actions.push_back(CompanionAction::Outgrown { name: companion.name().to_owned(), reason });
             self.actions.push_back(signal);
         }
@@ -312,16 +305,8 @@ impl Companions {
     }
 
     fn tick(&mut self, now: Instant) {
-        for index in 0..self.companions.len() {
-            match self.companions[index].tick(now) {
-                Tick::Nothing => {}
-                Tick::Act(action) => self.actions.push_back(action),
-                Tick::Retry => {
-                    self.companions[index].count_restart();
-                    self.launch(index, now);
-                }
-            }
-        }
+        let actions = self.companions.iter_mut().filter_map(|companion| companion.tick(now));
+        self.actions.extend(actions);
     }
 
     /// Launches those whose wait is over. They are looked at once: none that is launched here is running yet.
@@ -338,10 +323,6 @@ impl Companions {
     }
 
     fn launch(&mut self, index: usize, now: Instant) {
-        if self.phase == Phase::Holding {
-            self.companions[index].state = State::Resting(Rest::Waiting);
-            return;
-        }
         let launch = self.next_launch();
         let action = self.companions[index].launch_as(launch, now);
         self.actions.push_back(action);

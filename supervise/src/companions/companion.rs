@@ -103,9 +103,14 @@ pub(super) struct Run {
 /// What follows the end of a process that was asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
+    /// It is to be started, if it waits then.
     Rest(Rest),
-    Start,
     Remove,
+}
+
+impl Then {
+    /// Another process, once those it depends on are running.
+    pub(super) const START: Then = Then::Rest(Rest::Waiting);
 }
 
 impl Companion {
@@ -256,7 +261,7 @@ impl Companion {
             State::Running(_) | State::Resting(Rest::NotStarted | Rest::ByHand) | State::BackingOff(None) => {
                 false
             }
-            State::Stopping { then, .. } => matches!(then, Then::Start | Then::Rest(Rest::Waiting)),
+            State::Stopping { then, .. } => *then == Then::START,
             State::Resting(Rest::Waiting) | State::Starting { .. } | State::BackingOff(Some(_)) => true,
         }
     }
@@ -321,52 +326,56 @@ impl Companion {
     pub(super) fn ended(&mut self, end: CompanionEnd, now: Instant) -> (CompanionAction, Next) {
         self.exit_count += 1;
         let (sequel, next) = match &self.state {
-            State::Stopping { then: Then::Start, .. } => (Sequel::Restart, Next::Restart),
             State::Stopping { then: Then::Remove, .. } => (Sequel::Removed, Next::Remove),
             State::Stopping { then: Then::Rest(rest), .. } => {
                 let sequel = if *rest == Rest::Waiting { Sequel::Restart } else { Sequel::Stopped };
+                if sequel == Sequel::Restart {
+                    self.restart_count += 1;
+                }
                 self.state = State::Resting(*rest);
-                (sequel, Next::Nothing)
+                (sequel, Next::Stay)
             }
             // The last two have no process that could end.
             State::Starting { .. } | State::Running(_) | State::BackingOff(_) | State::Resting(_) => {
                 let delay = self.history.admit(&self.spec.restarts, Failure::Crash, now, 0.0);
+                let age = self.run().map_or(Duration::ZERO, |run| now.saturating_duration_since(run.since));
                 let least = match end {
-                    CompanionEnd::Exit(_) => Duration::ZERO,
-                    CompanionEnd::NeverBegan(..) | CompanionEnd::NotForked(_) => LEAST_DELAY,
+                    CompanionEnd::Exit(_) if age >= LEAST_DELAY => Duration::ZERO,
+                    CompanionEnd::Exit(_) | CompanionEnd::NeverBegan(..) | CompanionEnd::NotForked(_) => {
+                        LEAST_DELAY
+                    }
                 };
                 let delay = delay.map(|delay| delay.max(least));
                 self.state = State::BackingOff(delay.map(|delay| now + delay));
-                (delay.map_or(Sequel::GivenUp(self.history.streak()), Sequel::Retry), Next::Nothing)
+                (delay.map_or(Sequel::GivenUp(self.history.streak()), Sequel::Retry), Next::Stay)
             }
         };
         self.last_end = Some((end.clone(), now));
         (CompanionAction::Ended { name: self.spec.name.clone(), end, sequel }, next)
     }
 
-    /// Another process follows one that has ended.
-    pub(super) fn count_restart(&mut self) {
-        self.restart_count += 1;
-    }
-
     /// Time has passed.
-    pub(super) fn tick(&mut self, now: Instant) -> Tick {
+    pub(super) fn tick(&mut self, now: Instant) -> Option<CompanionAction> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
-            return Tick::Nothing;
+            return None;
         }
         match &mut self.state {
             State::Starting { run, .. } => {
                 self.state = State::Running(run.clone());
-                Tick::Act(CompanionAction::Running { name: self.spec.name.clone() })
+                Some(CompanionAction::Running { name: self.spec.name.clone() })
             }
-            State::BackingOff(_) => Tick::Retry,
+            State::BackingOff(_) => {
+                self.restart_count += 1;
+                self.state = State::Resting(Rest::Waiting);
+                None
+            }
             State::Stopping { run, until, .. } => {
                 *until = None;
                 self.kill_count += 1;
                 let (name, launch) = (self.spec.name.clone(), run.launch);
-                Tick::Act(CompanionAction::Signal { name, launch, signal: Signal::SIGKILL, timeout: None })
+                Some(CompanionAction::Signal { name, launch, signal: Signal::SIGKILL, timeout: None })
             }
-            State::Resting(_) | State::Running(_) => Tick::Nothing,
+            State::Resting(_) | State::Running(_) => None,
         }
     }
 }
@@ -374,18 +383,9 @@ impl Companion {
 /// What follows the end of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    Nothing,
-    Restart,
+    Stay,
     Remove,
 }
 
-/// What a tick leads to.
-pub(super) enum Tick {
-    Nothing,
-    Act(CompanionAction),
-    /// Its wait is over.
-    Retry,
-}
-
-/// Whatever the configuration says: what could not even begin, since a program or memory is missing, will not be able to at once.
+/// Whatever the configuration says: what could not even begin, or ended so soon, will most likely do so again at once.
 const LEAST_DELAY: Duration = Duration::from_millis(100);

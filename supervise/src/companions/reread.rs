@@ -48,7 +48,7 @@ impl Companions {
     /// It is new, or was to be removed and has not ended yet.
     fn add(&self, companion: &mut Companion, spec: Arc<CompanionSpec>) {
         let (rest, then) = match (self.phase == Phase::Stopping, spec.autostart) {
-            (false, true) => (Rest::Waiting, Then::Rest(Rest::Waiting)),
+            (false, true) => (Rest::Waiting, Then::START),
             (true, _) | (false, false) => (Rest::NotStarted, Then::Rest(Rest::NotStarted)),
         };
         companion.spec = spec;
@@ -64,7 +64,7 @@ impl Companions {
         match companion.state {
             State::Starting { .. } | State::Running(_) => {
                 companion.forgive();
-                self.actions.extend(companion.stop(Then::Start, |spec| spec.reload_timeout, now));
+                self.actions.extend(companion.stop(Then::START, |spec| spec.reload_timeout, now));
                 true
             }
             State::BackingOff(_) => {
@@ -72,7 +72,7 @@ impl Companions {
                 companion.state = State::Resting(Rest::Waiting);
                 true
             }
-            State::Stopping { then, .. } => then == Then::Start,
+            State::Stopping { then, .. } => then == Then::START,
             State::Resting(_) => false,
         }
     }

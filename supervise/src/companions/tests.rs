@@ -391,10 +391,43 @@ fn dependants_wait_for_what_another_manager_has_left_and_for_nobody_who_has_give
 }
 
 #[test]
-fn what_cannot_begin_is_not_tried_again_at_once() {
+fn the_order_holds_for_restarts_and_retries_too() {
+    let dependant = CompanionSpec { depends_on: vec!["redis".into()], ..spec(NAME) };
+    let mut bench = Bench::new([dependant, spec("redis")]);
+    bench.wait(1);
+    bench.wait(1);
+    bench.actions();
+    for name in [NAME, "redis"] {
+        bench.machine.command(CompanionCommand::Restart, name, bench.now).unwrap();
+    }
+    assert_eq!(bench.actions(), ["SIGTERM rq 30", "SIGTERM redis 30"]);
+    bench.exit_of(NAME, 0);
+    assert_eq!(bench.actions(), [""; 0]);
+    bench.exit_of("redis", 0);
+    assert_eq!(bench.actions(), ["spawn redis"]);
+    bench.wait(1);
+    assert_eq!(bench.actions(), ["spawn rq"]);
+    // Both crash: the second one's delay is over before the first one runs.
+    bench.exit_of(NAME, 1);
+    bench.exit_of("redis", 1);
+    bench.wait(5);
+    assert_eq!(bench.actions(), ["spawn redis"]);
+    assert_eq!(bench.companion().rest(), Some(Rest::Waiting));
+    bench.wait(1);
+    assert_eq!(bench.actions(), ["spawn rq"]);
+    assert_eq!((bench.companion().exit_count(), bench.companion().restart_count()), (2, 2));
+}
+
+#[test]
+fn what_cannot_begin_or_ends_too_soon_is_not_tried_again_at_once() {
     let restarts =
         RestartPolicy { base_delay: Duration::ZERO, max_delay: Duration::ZERO, ..spec(NAME).restarts };
     let mut bench = Bench::new([CompanionSpec { restarts, ..spec(NAME) }]);
+    bench.exit(1);
+    assert_eq!(bench.companion().next_retry(), Some(bench.now + Duration::from_millis(100)));
+    bench.wait(1);
+    bench.now += Duration::from_millis(100);
+    // It has lasted a while.
     bench.exit(1);
     assert_eq!(bench.companion().next_retry(), Some(bench.now));
     bench.wait(0);
