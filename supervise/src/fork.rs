@@ -7,7 +7,7 @@ use std::process;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
@@ -119,6 +119,25 @@ impl Child {
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         match sys::pidfd::send_signal(self.pidfd.as_fd(), signal) {
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Sends a signal to the child's process group, of which it has to be the leader ([`ChildSetup::own_group`](crate::ChildSetup)).
+    /// As long as it has not been reaped, that number means no other group; so to a child that is [adopted](Child::adopt), and is
+    /// reaped by somebody else, it is sent alone.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`, if none of the processes may be signalled.
+    pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        if self.status.is_some() || self.origin == Origin::Adopted {
+            return self.signal(signal);
+        }
+        match killpg(self.pid, signal) {
+            Ok(()) => Ok(()),
+            // It has not got as far as to be in a group of its own.
+            Err(Errno::ESRCH) => self.signal(signal),
             Err(errno) => Err(errno.into()),
         }
     }

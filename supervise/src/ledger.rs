@@ -40,22 +40,29 @@ impl Ledger {
             }
             // Otherwise whoever kept it has removed it in between.
             if is_at(&file, path) {
+                let is_new = file.metadata().map_err(refused)?.len() == 0;
                 let ledger = Ledger { file, path: path.to_owned() };
-                ledger.begin()?;
-                return Ok(ledger);
+                return match ledger.begin(is_new) {
+                    Ok(()) => Ok(ledger),
+                    Err(error) => {
+                        if is_new {
+                            ledger.remove();
+                        }
+                        Err(error)
+                    }
+                };
             }
         }
     }
 
     /// Makes sure that what it says is of this boot of the machine.
-    fn begin(&self) -> Result<(), LedgerError> {
+    fn begin(&self, is_new: bool) -> Result<(), LedgerError> {
         let refused = |source| LedgerError::Refused { path: self.path.clone(), source };
         let boot = fs::read("/proc/sys/kernel/random/boot_id").map_err(refused)?;
         let mut header = EMPTY;
         header[..MAGIC.len()].copy_from_slice(MAGIC);
         header[MAGIC.len()..].iter_mut().zip(boot.trim_ascii_end()).for_each(|(to, from)| *to = *from);
         let mut found = EMPTY;
-        let is_new = self.file.metadata().map_err(refused)?.len() == 0;
         if !is_new {
             let read = self.file.read_exact_at(&mut found, 0);
             if read.is_err() || !found.starts_with(MAGIC) {

@@ -59,14 +59,21 @@ impl Control {
     ///
     /// Another process listens there, or the system refused.
     pub(super) fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
-        let (listener, file) = SocketFile::bind(path)?;
-        if mode != PRIVATE
-            && let Err(source) = Pinned::socket(path).and_then(|socket| socket.set_mode(mode))
-        {
-            file.remove();
-            return Err(BindError::Refused { address: format!("unix:{}", path.display()), source });
-        }
+        let (listener, file) = listen(path, mode)?;
         Ok(Self { listener, file, clients: Vec::new(), next_client: 0, accept_again: None })
+    }
+
+    /// Listens anew at the same path if the file there is gone, or is somebody else's. Returns whether that was so.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind): then everything stays as it is.
+    pub(super) fn restore(&mut self, mode: u32) -> Result<bool, BindError> {
+        if self.file.is_at(self.file.path()) {
+            return Ok(false);
+        }
+        (self.listener, self.file) = listen(self.file.path(), mode)?;
+        Ok(true)
     }
 
     /// Adds everything that there is to wait for.
@@ -163,6 +170,18 @@ impl Control {
         }
         self.clients.push(client);
     }
+}
+
+/// Listens at a path: with mode 0600 from the first moment on, and with another one after that.
+fn listen(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), BindError> {
+    let (listener, file) = SocketFile::bind(path)?;
+    if mode != PRIVATE
+        && let Err(source) = Pinned::socket(path).and_then(|socket| socket.set_mode(mode))
+    {
+        file.remove();
+        return Err(BindError::Refused { address: format!("unix:{}", path.display()), source });
+    }
+    Ok((listener, file))
 }
 
 /// Whether a user may give commands to a manager that runs as `own`.

@@ -302,7 +302,7 @@ impl<'a> Manager<'a> {
                 CompanionAction::Signal { name, launch, signal, timeout } => {
                     let Some(process) = self.processes.get(&launch) else { continue };
                     log::signal(&name, process.child.pid(), signal, timeout);
-                    if let Err(error) = process.child.signal(signal) {
+                    if let Err(error) = process.signal(signal) {
                         tracing::error!(companion = name, %error, "signal refused");
                     }
                 }
@@ -326,12 +326,26 @@ impl<'a> Manager<'a> {
         }
     }
 
+    /// Makes the control socket anew if somebody has removed its file.
+    fn look_after_control(&mut self) {
+        let Some(control) = &mut self.control else { return };
+        let path = self.config.control_socket.display();
+        match control.restore(self.config.control_socket_mode) {
+            Ok(false) => {}
+            Ok(true) => tracing::warn!("The control socket {path} was gone and has been made anew"),
+            Err(error) => {
+                tracing::error!("The control socket {path} is gone: {}", report::chain(&error));
+            }
+        }
+    }
+
     fn beat(&mut self) {
         let now = Instant::now();
         if now < self.next_beat {
             return;
         }
         self.next_beat = now + BEAT_INTERVAL;
+        self.look_after_control();
         if let Err(error) = self.heartbeat.touch() {
             // Repeated, this ends in the manager's replacement, which may have better luck.
             tracing::warn!(%error, "heartbeat failed");

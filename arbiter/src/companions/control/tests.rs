@@ -333,6 +333,24 @@ fn the_socket_has_the_mode_that_it_is_given() {
 }
 
 #[test]
+fn a_socket_whose_file_is_gone_is_made_anew_and_clients_go_on() {
+    let mut server = Server::new();
+    let mut old = server.connect();
+    old.send(STATUS);
+    server.line(&mut old);
+    assert!(!server.control.restore(0o600).unwrap());
+    fs::remove_file(server.path()).unwrap();
+    assert!(server.control.restore(0o600).unwrap());
+    for mut client in [old, server.connect()] {
+        client.send(STATUS);
+        server.line(&mut client);
+    }
+    let path = server.path();
+    server.control.close();
+    assert!(!path.exists());
+}
+
+#[test]
 fn a_second_manager_is_refused_while_the_first_listens() {
     let server = Server::new();
     let error = Control::bind(&server.path(), 0o600).unwrap_err();

@@ -20,6 +20,22 @@ pub(super) struct Process {
     words: Option<ReadyReader>,
     /// Its place in the ledger.
     pub(super) slot: usize,
+    /// What is sent to its process group, as it was configured when it was started.
+    group: Group,
+}
+
+/// What is sent to the process group of a companion, and not to its process alone.
+#[derive(Clone, Copy, Default)]
+struct Group {
+    stop: bool,
+    kill: bool,
+}
+
+impl Process {
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+        let is_for_all = if signal == Signal::SIGKILL { self.group.kill } else { self.group.stop };
+        if is_for_all { self.child.signal_group(signal) } else { self.child.signal(signal) }
+    }
 }
 
 impl Manager<'_> {
@@ -36,7 +52,8 @@ impl Manager<'_> {
             tracing::warn!(
                 "Companion {name}: waiting for the end of what another manager has left (pid: {pid})"
             );
-            self.processes.insert(launch, Process { child, words: None, slot });
+            let process = Process { child, words: None, slot, group: Group::default() };
+            self.processes.insert(launch, process);
         }
         self.book = Some(book);
         Ok(())
@@ -48,12 +65,14 @@ impl Manager<'_> {
         let launched = config.and_then(|config| {
             let book = book?;
             let slot = book.free_slot(self.processes.values().map(|process| process.slot));
-            Ok((launch(config, &self.config.processes, book.ledger(), slot)?, slot))
+            let group = Group { stop: config.stop_as_group, kill: config.kill_as_group };
+            let Launched { child, words } = launch(config, &self.config.processes, book.ledger(), slot)?;
+            Ok(Process { child, words: Some(words), slot, group })
         });
         match launched {
-            Ok((Launched { child, words }, slot)) => {
-                tracing::info!("Booting companion {name} with pid: {}", child.pid());
-                self.processes.insert(id, Process { child, words: Some(words), slot });
+            Ok(process) => {
+                tracing::info!("Booting companion {name} with pid: {}", process.child.pid());
+                self.processes.insert(id, process);
             }
             Err(error) => {
                 let reason = report::chain(&error);
@@ -65,6 +84,12 @@ impl Manager<'_> {
 
     pub(super) fn reap(&mut self, launch: LaunchId) {
         let Some(process) = self.processes.get_mut(&launch) else { return };
+        // It has ended, and keeps the number of its group until it is reaped.
+        if process.group.kill
+            && let Err(error) = process.child.signal_group(Signal::SIGKILL)
+        {
+            tracing::error!(%error, "what a companion has left in its process group cannot be killed");
+        }
         let status = match process.child.try_wait() {
             Ok(None) => return,
             Ok(Some(status)) => status,
