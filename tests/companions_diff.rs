@@ -24,6 +24,8 @@ fn whatever_is_changed_of_a_companion_restarts_it_and_nobody_else() {
     let mut rest = String::new();
     for field in [
         "stop_signal = \"SIGINT\"",
+        "stop_as_group = true",
+        "kill_as_group = true",
         "stop_timeout = 7",
         "reload_timeout = 7",
         "stdout = \"out\"",

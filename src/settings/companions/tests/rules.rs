@@ -5,8 +5,8 @@ fn a_key_that_there_is_not_is_named_with_the_nearest_and_all_there_are() {
     assert_eq!(
         error_of("stop_timout = 5"),
         "app.toml:4: companion \"a\": unknown key \"stop_timout\" (did you mean \"stop_timeout\"?); the keys are name, \
-         target, command, stop_signal, stop_timeout, reload_timeout, stdout, stderr, cwd, env, startsecs, restart_delay, \
-         max_restart_delay, restart_limit, max_rss, depends_on, autostart"
+         target, command, stop_signal, stop_as_group, kill_as_group, stop_timeout, reload_timeout, stdout, stderr, cwd, env, \
+         startsecs, restart_delay, max_restart_delay, restart_limit, max_rss, depends_on, autostart"
     );
 }
 

@@ -196,7 +196,7 @@ fn the_same_text_is_the_same_companion_and_every_change_in_it_another() {
     assert_eq!(read(), before);
 
     let mut changed = 0;
-    for line in OWN.lines().filter(|line| line.contains(" = ")).take(16) {
+    for line in OWN.lines().filter(|line| line.contains(" = ")).take(18) {
         let (key, value) = line.split_once(" = ").unwrap();
         let other = match key {
             "name" | "QUEUE" => "\"other\"",
@@ -206,7 +206,7 @@ fn the_same_text_is_the_same_companion_and_every_change_in_it_another() {
             "cwd" => "\".\"",
             "max_rss" => "\"1G\"",
             "depends_on" => "[]",
-            "autostart" => "true",
+            "autostart" | "stop_as_group" | "kill_as_group" => "true",
             _ => "7",
         };
         program.write("app.toml", &[SHARED, &OWN.replacen(line, &format!("{key} = {other}"), 1)].concat());
@@ -254,9 +254,9 @@ fn what_is_printed_has_every_key_and_says_where_it_came_from() {
         assert!(printed.contains(&format!("\n{} = ", field.name)), "{} in\n{printed}", field.name);
     }
     for line in [
-        "\ncompanion_reload_timeout = 2.5  # app.toml:4\n",
-        "\ncompanion_control_socket_mode = \"0660\"  # app.toml:16\n",
-        "\n[[companion_workers]]  # app.toml:18\nname = \"own\"\ntarget = \"jobs:mailer\"\nstop_signal = \"SIGKILL\"\n",
+        "\ncompanion_reload_timeout = 2.5  # app.toml:6\n",
+        "\ncompanion_control_socket_mode = \"0660\"  # app.toml:18\n",
+        "\n[[companion_workers]]  # app.toml:20\nname = \"own\"\ntarget = \"jobs:mailer\"\nstop_signal = \"SIGKILL\"\n",
         "\nenv = { MODE = \"test\", QUEUE = \"default\" }\n",
         "\ncommand = [\"sleep\", \"\"]\n",
     ] {
