@@ -36,6 +36,8 @@ pub(super) struct Errand {
     name: String,
     /// How often its processes may have ended without that being news.
     exits: u64,
+    /// Whether somebody had stopped it by a command when it was first seen to be stopping.
+    was_stopped_by_hand: Option<bool>,
     phase: Phase,
 }
 
@@ -67,8 +69,9 @@ pub(super) enum Outcome {
 impl Errand {
     /// The first [`Step`] is to send it. `companion` is how it was before.
     pub(super) fn new(verb: Verb, companion: &Companion) -> Self {
-        let mut errand = Self { verb, name: companion.name.clone(), exits: 0, phase: Phase::Sending };
-        errand.expect_exits(companion);
+        let name = companion.name.clone();
+        let mut errand = Self { verb, name, exits: 0, was_stopped_by_hand: None, phase: Phase::Sending };
+        errand.begin(companion);
         errand
     }
 
@@ -111,9 +114,10 @@ impl Errand {
         let companion = all.iter().find(|companion| companion.name == self.name);
         match (self.phase, companion) {
             (Phase::Sending, _) => Step::Send,
+            (Phase::Blocked, Some(companion)) if self.is_overruled(companion) => failed("stopped manually"),
             (Phase::Blocked, Some(companion)) if companion.state != State::Stopping => {
                 self.phase = Phase::Sending;
-                self.expect_exits(companion);
+                self.begin(companion);
                 Step::Send
             }
             (Phase::Blocked, Some(_)) => Step::Wait,
@@ -140,9 +144,17 @@ impl Errand {
         }
     }
 
-    /// One end more than there were may be that of a process that was there before the command.
-    fn expect_exits(&mut self, companion: &Companion) {
+    /// Whether somebody else has said after this command that it is to be stopped: the last word counts.
+    fn is_overruled(&mut self, companion: &Companion) -> bool {
+        let was_stopped = *self.was_stopped_by_hand.get_or_insert(companion.manual_stop);
+        companion.manual_stop && !was_stopped
+    }
+
+    /// `companion` is how it is before the command is sent.
+    fn begin(&mut self, companion: &Companion) {
+        // One end more than there were may be that of a process that was there before the command.
         self.exits = companion.exit_count + 1;
+        self.was_stopped_by_hand = (companion.state == State::Stopping).then_some(companion.manual_stop);
     }
 
     /// The message of the manager, which may begin with the name.
@@ -304,6 +316,27 @@ mod tests {
             assert_eq!(words(errand.seen(&[companion("STOPPED", "")])), "send");
             assert_eq!(words(errand.answered(&ok("a started"))), "wait");
             assert_eq!(words(errand.seen(&[companion("RUNNING", "")])), "started");
+        }
+    }
+
+    #[test]
+    fn a_stop_by_somebody_else_while_the_end_is_waited_for_is_the_last_word() {
+        let by_hand = |state: &str, manual_stop: bool| Companion { manual_stop, ..companion(state, "") };
+        let refusal = refused("a is stopping; poll status and retry");
+        for verb in [Verb::Start, Verb::Restart] {
+            for later in ["STOPPING", "STOPPED"] {
+                let mut errand = Errand::new(verb, &by_hand("STOPPING", false));
+                assert_eq!(words(errand.answered(&refusal)), "wait");
+                assert_eq!(words(errand.seen(&[by_hand("STOPPING", false)])), "wait");
+                assert_eq!(words(errand.seen(&[by_hand(later, true)])), "ERROR stopped manually");
+            }
+            // Stopped before the command, seen by it or not, it is started.
+            for before in ["STOPPING", "RUNNING"] {
+                let mut errand = Errand::new(verb, &by_hand(before, before == "STOPPING"));
+                assert_eq!(words(errand.answered(&refusal)), "wait");
+                assert_eq!(words(errand.seen(&[by_hand("STOPPING", true)])), "wait");
+                assert_eq!(words(errand.seen(&[by_hand("STOPPED", true)])), "send");
+            }
         }
     }
 
