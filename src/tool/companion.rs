@@ -153,7 +153,7 @@ impl CompanionTool {
                 let companion = companions.iter().find(|companion| companion.name == args.name);
                 let Some(companion) = companion else {
                     // Says which ones there are.
-                    select(std::slice::from_ref(&args.name), &names_of(&companions))?;
+                    select(std::slice::from_ref(&args.name), &companions)?;
                     bail!("tail shows one companion, by its name");
                 };
                 // Nobody is needed from here on, for however long it is followed.
@@ -170,14 +170,10 @@ impl CompanionTool {
 
 fn show_status(names: &[String], json: bool, manager: &mut Manager) -> anyhow::Result<ExitCode> {
     let (companions, line) = manager.status()?;
-    let chosen = select(names, &names_of(&companions))?;
-    let companions: Vec<&Companion> = chosen
-        .iter()
-        .filter_map(|name| companions.iter().find(|companion| companion.name == *name))
-        .collect();
+    let companions: Vec<&Companion> = select(names, &companions)?;
     let mut out = io::stdout().lock();
     if json {
-        let line = if names.is_empty() { line } else { only(&line, &chosen)? };
+        let line = if names.is_empty() { line } else { only(&line, &companions)? };
         written(writeln!(out, "{line}"))?;
     } else {
         let longest = companions.iter().map(|companion| companion.name.chars().count()).max();
@@ -187,15 +183,18 @@ fn show_status(names: &[String], json: bool, manager: &mut Manager) -> anyhow::R
             written(writeln!(out, "{}", row.trim_end()))?;
         }
     }
-    let all_run = companions.iter().all(|companion| companion.state == State::Running);
+    // What is configured no more is not missed.
+    let mut configured = companions.iter().filter(|companion| !companion.removed);
+    let all_run = configured.all(|companion| companion.state == State::Running);
     Ok(if all_run { ExitCode::SUCCESS } else { ExitCode::from(NOT_RUNNING) })
 }
 
 /// The status in `line`, of these companions only and in this order.
-fn only(line: &str, names: &[String]) -> anyhow::Result<String> {
+fn only(line: &str, chosen: &[&Companion]) -> anyhow::Result<String> {
     let mut status: Value = serde_json::from_str(line)?;
     if let Some(Value::Array(companions)) = status.get_mut("companions") {
-        let place = |companion: &Value| names.iter().position(|name| companion["name"] == name.as_str());
+        let place =
+            |companion: &Value| chosen.iter().position(|other| companion["name"] == other.name.as_str());
         companions.retain(|companion| place(companion).is_some());
         companions.sort_by_key(place);
     }
@@ -228,21 +227,16 @@ fn reread(json: bool, manager: &mut Manager) -> anyhow::Result<ExitCode> {
 fn show_pids(names: &[String], manager: &mut Manager) -> anyhow::Result<ExitCode> {
     let (companions, _) = manager.status()?;
     let mut code = ExitCode::SUCCESS;
-    for name in select(names, &names_of(&companions))? {
-        let Some(companion) = companions.iter().find(|companion| companion.name == name) else { continue };
-        match companion.pid {
+    for Companion { name, pid, state, description, .. } in select(names, &companions)? {
+        match pid {
             Some(pid) => written(writeln!(io::stdout(), "{pid}"))?,
             None => {
-                eprintln!("gunmetal: {name} has no process: {} {}", companion.state, companion.description);
+                eprintln!("gunmetal: {name} has no process: {state} {description}");
                 code = ExitCode::FAILURE;
             }
         }
     }
     Ok(code)
-}
-
-fn names_of(companions: &[Companion]) -> Vec<String> {
-    companions.iter().map(|companion| companion.name.clone()).collect()
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

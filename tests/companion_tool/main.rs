@@ -84,6 +84,22 @@ fn the_exit_code_of_status_says_whether_all_that_are_shown_run() {
 }
 
 #[test]
+fn what_is_configured_no_more_is_shown_and_not_missed_and_commands_for_all_leave_it_alone() {
+    let companions = || {
+        let mut old = companion("old", "STOPPING", "pid 2, SIGKILL in 9s");
+        old["removed"] = true.into();
+        vec![companion("a", "RUNNING", "pid 1"), old]
+    };
+    let manager = Manager::with([companions()], |_| ok("a already running"));
+    let (code, text, _) = manager.say(&["status"]);
+    assert!(code == 0 && text.contains("\nold "), "{text}");
+    assert_eq!(manager.say(&["start", "all", "--no-wait"]).0, 0);
+    assert_eq!(manager.say(&["start", "?*", "--no-wait"]).0, 0);
+    assert_eq!(manager.say(&["start", "old", "--no-wait"]).0, 0);
+    assert_eq!(manager.asked(), ["status", "status", "start a", "status", "start a", "status", "start old"]);
+}
+
+#[test]
 fn status_as_json_is_what_the_manager_says() {
     let line = r#"{"ok":true,"companions":[{"name":"a","state":"RUNNING","pid":7,"more":[1]},{"name":"b","state":"STOPPED","pid":null}]}"#;
     let manager = Manager::new(move |_| format!("{line}\n"));

@@ -46,6 +46,9 @@ pub(super) struct Companion {
     pub(super) exit_count: u64,
     #[serde(default)]
     pub(super) manual_stop: bool,
+    /// Whether it is configured no more, and only ends.
+    #[serde(default)]
+    pub(super) removed: bool,
     /// The file that it writes to; `None` is where the service does.
     pub(super) stdout: Option<String>,
     /// The same of its standard error.

@@ -4,21 +4,18 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::answer::Companion;
+use super::Change;
 use super::errand::{Errand, Outcome, Step, Verb};
 use super::manager::Manager;
 use super::selection::select;
-use super::{Change, names_of};
 use crate::tool::output::written;
 
 /// Sends the command for all companions that are meant, then waits until each is where it was sent.
 pub(super) fn change(verb: Verb, args: &Change, manager: &mut Manager) -> anyhow::Result<ExitCode> {
-    let (companions, _) = manager.status()?;
-    let chosen = select(&args.names, &names_of(&companions))?;
-    let errands = chosen.iter().filter_map(|name| find(&companions, name));
-    let mut open: Vec<Errand> = errands.map(|companion| Errand::new(verb, companion)).collect();
+    let (mut companions, _) = manager.status()?;
+    let chosen = select(&args.names, &companions)?;
+    let mut open: Vec<Errand> = chosen.iter().map(|companion| Errand::new(verb, companion)).collect();
     let mut has_failed = false;
-    let mut companions: Vec<Companion> = companions;
     loop {
         let mut rest = Vec::new();
         for mut errand in open {
@@ -57,10 +54,6 @@ fn tell(name: &str, outcome: &Outcome, args: &Change) -> anyhow::Result<bool> {
         Outcome::Failure(reason) => written(writeln!(io::stdout(), "{name}: ERROR ({reason})"))?,
     }
     Ok(matches!(outcome, Outcome::Success(_)))
-}
-
-fn find<'a>(companions: &'a [Companion], name: &str) -> Option<&'a Companion> {
-    companions.iter().find(|companion| companion.name == name)
 }
 
 /// How often the status is looked at meanwhile.

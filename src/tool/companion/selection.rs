@@ -2,6 +2,8 @@
 
 use gunmetal_stash::Pattern;
 
+use super::answer::Companion;
+
 /// Words that mean no companion.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no companion {} {word:?}; there {}", how(word), list(known))]
@@ -12,31 +14,38 @@ pub(super) struct NoMatch {
     known: Vec<String>,
 }
 
-/// The names that `words` mean, each once, in the order of the words: a name means itself, `all` all of them, and a pattern
-/// those that it matches. Without words all are meant.
-pub(super) fn select(words: &[String], known: &[String]) -> Result<Vec<String>, NoMatch> {
+/// The companions that `words` mean, each once, in the order of the words: a name means itself, `all` all of them, and a pattern
+/// those that it matches. What is configured no more is meant by its name alone. Without words all that there are are meant.
+pub(super) fn select<'a>(words: &[String], known: &'a [Companion]) -> Result<Vec<&'a Companion>, NoMatch> {
     if words.is_empty() {
-        return Ok(known.to_owned());
+        return Ok(known.iter().collect());
     }
-    let mut chosen: Vec<String> = Vec::new();
+    let mut chosen: Vec<&Companion> = Vec::new();
     for word in words {
         let pattern = Pattern::new(word);
-        let is_meant = |name: &&String| match known.contains(word) {
+        let is_name = known.iter().any(|companion| companion.name == *word);
+        let is_meant = |companion: &&Companion| match is_name {
             // Whatever else it might mean.
-            true => *name == word,
-            false => word == "all" || pattern.matches(name),
+            true => companion.name == *word,
+            false => !companion.removed && (word == "all" || pattern.matches(&companion.name)),
         };
         let mut matches = known.iter().filter(is_meant).peekable();
         if matches.peek().is_none() && word != "all" {
-            return Err(NoMatch { word: word.clone(), known: known.to_owned() });
+            let known = known.iter().map(listed).collect();
+            return Err(NoMatch { word: word.clone(), known });
         }
-        for name in matches {
-            if !chosen.contains(name) {
-                chosen.push(name.clone());
+        for companion in matches {
+            if !chosen.iter().any(|other| other.name == companion.name) {
+                chosen.push(companion);
             }
         }
     }
     Ok(chosen)
+}
+
+fn listed(companion: &Companion) -> String {
+    let remark = if companion.removed { " (configured no more)" } else { "" };
+    format!("{}{remark}", companion.name)
 }
 
 fn how(word: &str) -> &'static str {
@@ -53,6 +62,8 @@ fn list(known: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const KNOWN: &str = "rq-default rq-long scheduler socketio";
@@ -61,8 +72,19 @@ mod tests {
         text.split_whitespace().map(str::to_owned).collect()
     }
 
+    /// Those of the companions `known` that are meant. A `-` before a name is for one that is configured no more.
     fn chosen(words: &str, known: &str) -> Result<String, String> {
-        select(&names(words), &names(known)).map(|chosen| chosen.join(" ")).map_err(|error| error.to_string())
+        let companion = |name: String| {
+            let status = json!({
+                "name": name.trim_start_matches('-'),
+                "state": "STOPPING",
+                "removed": name.starts_with('-'),
+            });
+            serde_json::from_value(status).unwrap()
+        };
+        let known: Vec<Companion> = names(known).into_iter().map(companion).collect();
+        let chosen = select(&names(words), &known).map_err(|error| error.to_string())?;
+        Ok(chosen.iter().map(|companion| companion.name.as_str()).collect::<Vec<_>>().join(" "))
     }
 
     #[test]
@@ -88,6 +110,18 @@ mod tests {
         assert_eq!(chosen("all", "a all b").as_deref(), Ok("all"));
         assert_eq!(chosen("a*", "a* ab").as_deref(), Ok("a*"));
         assert_eq!(chosen("a[b]", "ab a[b]").as_deref(), Ok("a[b]"));
+    }
+
+    #[test]
+    fn what_is_configured_no_more_is_meant_by_its_name_alone() {
+        for (words, expected) in
+            [("", "a ab b"), ("all", "a b"), ("a*", "a"), ("ab", "ab"), ("a* ab", "a ab")]
+        {
+            assert_eq!(chosen(words, "a -ab b").as_deref(), Ok(expected), "{words}");
+        }
+        assert_eq!(chosen("all", "-a").as_deref(), Ok(""));
+        let expected = "no companion matches \"ab*\"; there are a, ab (configured no more)";
+        assert_eq!(chosen("ab*", "a -ab").unwrap_err(), expected);
     }
 
     #[test]
