@@ -66,6 +66,38 @@ fn a_file_that_is_not_there_or_is_none_is_an_error() {
 }
 
 #[test]
+fn the_file_that_the_output_goes_to_is_not_fed_to_itself() {
+    let (manager, path) = manager_with_file();
+    fs::write(&path, "one\n").unwrap();
+    for args in [&["tail", "a"][..], &["tail", "a", "-f"]] {
+        let stdout = OpenOptions::new().append(true).open(&path).unwrap();
+        let mut tool = manager.tool(args).stdout(stdout).stderr(Stdio::piped()).spawn().map(Guard).unwrap();
+        let status = wait_for("the end", || tool.0.try_wait().unwrap());
+        let mut words = String::new();
+        tool.0.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+        let expected =
+            format!("gunmetal: {} is where this output goes, and is not shown there\n", path.display());
+        assert_eq!((status.code(), words), (Some(1), expected), "{args:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
+    }
+}
+
+#[test]
+fn without_following_the_end_is_where_it_was_at_the_start_however_fast_the_file_grows() {
+    let (manager, path) = manager_with_file();
+    let old = "old line\n".repeat(20_000);
+    fs::write(&path, &old).unwrap();
+    let len = (old.len() + 1).to_string();
+    let mut tail = Following::start(&manager, &["tail", "a", "-c", &len]);
+    // By now it has looked at the size, and waits for somebody to read what does not fit into the pipe.
+    tail.shows("old line\n");
+    append(&path, "new line\n");
+    let mut rest = String::new();
+    tail.stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, old["old line\n".len()..]);
+}
+
+#[test]
 fn another_name_than_one_that_is_there_is_an_error() {
     let (manager, _) = manager_with_file();
     let expected = "gunmetal: no companion is called \"b\"; there is only a\n";

@@ -24,11 +24,13 @@ pub(super) fn tail(args: &Tail, companion: &Companion) -> anyhow::Result<()> {
         (None, count) => start_of_last_bytes(&mut file, count.unwrap_or(DEFAULT_LEN)),
     };
     let start = start.with_context(|| cannot_read(&path))?;
+    let end = file.metadata().with_context(|| cannot_read(&path))?.len();
     let mut reader = Follower::new(file, path, start)?;
-    reader.print()?;
     if !args.follow {
-        return Ok(());
+        // It may grow faster than it is read.
+        return reader.print(end.saturating_sub(start));
     }
+    reader.print(u64::MAX)?;
     loop {
         pause()?;
         reader.go_on()?;
@@ -67,7 +69,7 @@ impl Follower {
 
     /// Prints what has come, from the file that is at the path now and from the one that was.
     fn go_on(&mut self) -> anyhow::Result<()> {
-        self.print()?;
+        self.print(u64::MAX)?;
         let open = self.file.metadata().with_context(|| cannot_read(&self.path))?;
         if open.len() < self.position {
             self.say("has been cut");
@@ -78,8 +80,9 @@ impl Follower {
         let is_another =
             file.metadata().is_ok_and(|found| found.is_file() && identity(&found) != identity(&open));
         if is_another {
+            refuse_own_output(&file, &self.path)?;
             // What came between the look above and the new file.
-            self.print()?;
+            self.print(u64::MAX)?;
             self.say("is a new file");
             self.file = file;
             self.start_anew()?;
@@ -87,12 +90,13 @@ impl Follower {
         Ok(())
     }
 
-    /// Prints the rest of the open file.
-    fn print(&mut self) -> anyhow::Result<()> {
+    /// Prints the rest of the open file, but no more than `limit` bytes.
+    fn print(&mut self, limit: u64) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
         let mut buffer = vec![0; BLOCK_LEN];
+        let mut rest = (&self.file).take(limit);
         loop {
-            let len = match self.file.read(&mut buffer) {
+            let len = match rest.read(&mut buffer) {
                 Ok(len) => len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error).with_context(|| cannot_read(&self.path)),
@@ -108,7 +112,7 @@ impl Follower {
     fn start_anew(&mut self) -> anyhow::Result<()> {
         self.file.seek(SeekFrom::Start(0)).with_context(|| cannot_read(&self.path))?;
         self.position = 0;
-        self.print()
+        self.print(u64::MAX)
     }
 
     fn say(&self, what: &str) {
@@ -121,7 +125,18 @@ fn open(path: &Path) -> anyhow::Result<File> {
     if !file.metadata().with_context(|| cannot_read(path))?.is_file() {
         bail!("{} is no file whose end could be read", path.display());
     }
+    refuse_own_output(&file, path)?;
     Ok(file)
+}
+
+/// What is read from the file that it is written to comes again and again.
+fn refuse_own_output(file: &File, path: &Path) -> anyhow::Result<()> {
+    let found = file.metadata().with_context(|| cannot_read(path))?;
+    let own = io::stdout().as_fd().try_clone_to_owned().and_then(|stdout| File::from(stdout).metadata());
+    if own.is_ok_and(|own| identity(&own) == identity(&found)) {
+        bail!("{} is where this output goes, and is not shown there", path.display());
+    }
+    Ok(())
 }
 
 /// Does not wait for somebody who writes, should it be a pipe.
