@@ -4,7 +4,7 @@
 
 mod support;
 
-use libc::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
+use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
 use support::master::{Load, configure};
 use support::troupe::{LEFT, SETTINGS, ask, companion, companion_with, start, start_example};
 
@@ -52,6 +52,28 @@ fn a_manager_that_is_killed_again_and_again_leaves_its_companions_to_the_next() 
     service.go();
     service.begins("waits", 2);
     service.begins("ignores", 2);
+    service.never_had_two();
+    http.ends(SIGTERM, &LEFT);
+}
+
+/// Another one takes effect with the next start.
+#[test]
+fn a_manager_that_is_replaced_stays_at_its_control_socket() {
+    let http = start(&companion("waits", "waits"), &["waits"]);
+    let service = &http.service;
+    let (waits, manager) = (service.begins("waits", 1), service.manager());
+    configure(
+        service.directory(),
+        &format!("{}{}", SETTINGS.replace("c.sock", "other.sock"), companion("waits", "waits")),
+    );
+    service.signal(SIGHUP);
+    service.line("Companions reread");
+    manager.signal(SIGKILL);
+    service.comes_to("waits", waits, "waits");
+    service.next_manager(&manager);
+    assert_eq!(service.status_of("waits")["pid"], waits);
+    service.go();
+    service.begins("waits", 2);
     service.never_had_two();
     http.ends(SIGTERM, &LEFT);
 }
