@@ -201,6 +201,23 @@ fn a_program_is_looked_for_in_the_companions_directory_and_along_its_path() {
 }
 
 #[test]
+fn a_companion_finds_the_dirty_apps_of_the_service() {
+    let directory = tempfile::tempdir().unwrap();
+    let call = [env!("CARGO_BIN_EXE_gunmetal"), "call", "bench_app:BenchApp", "echo_all", "7"];
+    let settings = [
+        &HEAD.replace("workers = 1", "workers = 0\ndirty_workers = 1\ndirty_apps = [\"bench_app:BenchApp\"]"),
+        &executes("one", &call, "stdout = \"one\"\nrestart_delay = 3600"),
+    ];
+    fs::write(directory.path().join("gunmetal.toml"), settings.map(String::as_str).concat()).unwrap();
+    let service = Service::start_in(directory, "probe", &[], &[]);
+    let crew = Crew::of(HttpService { service, port: 0 });
+    let status = crew.reaches("one", "BACKOFF");
+    assert_eq!(status["last_exit_code"], 0, "{status}");
+    assert_eq!(crew.lines("one"), ["{\"args\":[7],\"kwargs\":{}}"]);
+    crew.ends(&["one"]);
+}
+
+#[test]
 fn a_companion_holds_three_descriptors_and_none_of_anybody_else() {
     for workers in ["workers = 1", "workers = 0"] {
         let directory = tempfile::tempdir().unwrap();
