@@ -140,7 +140,8 @@ impl CompanionTool {
 
     fn obey(self) -> anyhow::Result<ExitCode> {
         let variable = |name: &str| std::env::var(name).ok();
-        let place = socket_path::find(self.socket, self.config, variable, Path::new(""))?;
+        let mut warn = |words: String| eprintln!("gunmetal: {words}");
+        let place = socket_path::find(self.socket, self.config, variable, Path::new(""), &mut warn)?;
         let mut manager = Manager::new(place, self.wait);
         match self.order {
             Order::Status { names, json } => show_status(&names, json, &mut manager),

@@ -163,6 +163,19 @@ fn the_socket_is_found_by_flag_variable_and_configuration_file() {
 }
 
 #[test]
+fn a_configuration_file_that_is_broken_locks_nobody_out() {
+    let manager = Manager::with([vec![companion("a", "RUNNING", "pid 1")]], |_| ok("a already stopped"));
+    fs::write(manager.directory.path().join("gunmetal.toml"), "workers = 2\ncompanion_workers = [\n")
+        .unwrap();
+    for args in [&["status"][..], &["stop", "a"]] {
+        let (code, text, words) = manager.say(args);
+        assert!(code == 0 && text.starts_with('a'), "{args:?}: {text}{words}");
+        assert!(words.starts_with("gunmetal: gunmetal.toml:"), "{words}");
+        assert_eq!(words.lines().count(), 1, "{words}");
+    }
+}
+
+#[test]
 fn a_manager_that_is_replaced_meanwhile_is_asked_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gunmetal-companion.sock");

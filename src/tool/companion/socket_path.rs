@@ -1,9 +1,11 @@
 //! Where the control socket is.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use toml::de::{DeTable, DeValue};
 
 use crate::text_file;
 
@@ -36,12 +38,14 @@ impl fmt::Display for Origin {
 
 /// Finds the control socket: by flag, by variable, by the configuration file of the service, or where it is by default.
 ///
-/// `directory` is where the tool was started.
+/// `directory` is where the tool was started. What is wrong in files is told to `warn` and passed over: the service may run all
+/// the same, with what they said before.
 pub(super) fn find(
     flag: Option<PathBuf>,
     config: Option<PathBuf>,
     variable: impl Fn(&str) -> Option<String>,
     directory: &Path,
+    warn: &mut dyn FnMut(String),
 ) -> anyhow::Result<SocketPath> {
     // As for the service, an empty variable counts as absent.
     let variable = |name| variable(name).filter(|text| !text.trim().is_empty()).map(PathBuf::from);
@@ -56,49 +60,82 @@ pub(super) fn find(
         None => Some(directory.join("gunmetal.toml")).filter(|path| path.exists()),
     };
     let main = match &config {
-        Some(path) => read(path)?,
-        None => toml::Table::new(),
+        Some(path) => Paths::read(path, warn)?,
+        None => Paths::default(),
     };
     let config = config.unwrap_or_else(|| directory.join("gunmetal.toml"));
-    let setting = |name, key| match variable(name) {
-        Some(path) => Ok(Some(path)),
-        None => path_in(&main, key, &config),
-    };
     // The directory of the service, which paths in its configuration are relative to.
     let mut service = config.parent().map(Path::to_owned).unwrap_or_default();
-    if let Some(chdir) = setting("GUNMETAL_CHDIR", "chdir")? {
+    if let Some(chdir) = variable("GUNMETAL_CHDIR").or(main.chdir) {
         service.push(chdir);
     }
-    if let Some(path) = path_in(&main, KEY, &config)? {
+    if let Some(path) = main.socket {
         return Ok(SocketPath { path: service.join(path), origin: Origin::File(config) });
     }
-    if let Some(own) = setting("GUNMETAL_COMPANION_CONFIG_FILE", "companion_config_file")? {
+    if let Some(own) = variable("GUNMETAL_COMPANION_CONFIG_FILE").or(main.companions) {
         let own = service.join(own);
-        if let Some(path) = path_in(&read(&own)?, KEY, &own)? {
-            return Ok(SocketPath { path: service.join(path), origin: Origin::File(own) });
+        match Paths::read(&own, warn) {
+            Ok(Paths { socket: Some(path), .. }) => {
+                return Ok(SocketPath { path: service.join(path), origin: Origin::File(own) });
+            }
+            Ok(_) => {}
+            Err(error) => warn(format!("{error:#}")),
         }
     }
     Ok(SocketPath { path: service.join(DEFAULT), origin: Origin::Default })
 }
 
-fn read(path: &Path) -> anyhow::Result<toml::Table> {
-    let text = text_file::read(path)
-        .with_context(|| format!("configuration file {} cannot be read", path.display()))?;
-    let table = text.parse::<toml::Table>();
-    table.map_err(|error| anyhow::anyhow!("configuration file {}: {}", path.display(), error.message()))
+/// What a configuration file says of places.
+#[derive(Default)]
+struct Paths {
+    socket: Option<PathBuf>,
+    chdir: Option<PathBuf>,
+    companions: Option<PathBuf>,
 }
 
-fn path_in(table: &toml::Table, key: &str, file: &Path) -> anyhow::Result<Option<PathBuf>> {
-    match table.get(key) {
-        None => Ok(None),
-        Some(toml::Value::String(path)) => Ok(Some(path.into())),
-        Some(other) => {
-            bail!("configuration file {}: {key} = {other} is not allowed; allowed: a path", file.display())
+impl Paths {
+    /// Reads the file as far as it can be understood, and tells `warn` of the rest.
+    fn read(path: &Path, warn: &mut dyn FnMut(String)) -> anyhow::Result<Self> {
+        let text = text_file::read(path)
+            .with_context(|| format!("configuration file {} cannot be read", path.display()))?;
+        let mut wrong = |place: usize, what: &str| {
+            let line = 1 + text.bytes().take(place).filter(|byte| *byte == b'\n').count();
+            warn(format!("{}:{line}: {what}", path.display()));
+        };
+        let (table, errors) = DeTable::parse_recoverable(&text);
+        // Those that follow the first may follow from it.
+        if let Some(error) = errors.first() {
+            wrong(error.span().unwrap_or_default().start, error.message());
         }
+        let mut paths = Self::default();
+        for (key, value) in table.get_ref() {
+            let key: &str = key.get_ref();
+            let place = match key {
+                SOCKET => &mut paths.socket,
+                "chdir" => &mut paths.chdir,
+                "companion_config_file" => &mut paths.companions,
+                _ => continue,
+            };
+            // What stands where the mistake is may be half of what is meant.
+            if errors.iter().any(|error| error.span().is_none_or(|span| touch(&span, &value.span()))) {
+                continue;
+            }
+            if let DeValue::String(path) = value.get_ref() {
+                *place = Some(PathBuf::from(path.as_ref()));
+            } else {
+                let found = text.get(value.span()).unwrap_or_default();
+                wrong(value.span().start, &format!("{key} = {found} is not allowed; allowed: a path"));
+            }
+        }
+        Ok(paths)
     }
 }
 
-const KEY: &str = "companion_control_socket";
+fn touch(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start <= b.end && b.start <= a.end
+}
+
+const SOCKET: &str = "companion_control_socket";
 pub(super) const VARIABLE: &str = "GUNMETAL_COMPANION_CONTROL_SOCKET";
 /// In the directory of the service.
 const DEFAULT: &str = "gunmetal-companion.sock";
@@ -109,22 +146,25 @@ mod tests {
 
     use super::*;
 
-    /// What is found in `directory` with these variables.
+    /// What is found in `directory` with these variables, and what is wrong.
     fn found(
         directory: &Path,
         flags: [Option<&str>; 2],
         variables: &[(&str, &str)],
-    ) -> anyhow::Result<SocketPath> {
+    ) -> anyhow::Result<(SocketPath, Vec<String>)> {
         let variable = |name: &str| {
             variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
         };
         let [flag, config] = flags.map(|flag| flag.map(PathBuf::from));
-        find(flag, config, variable, directory)
+        let mut warnings = Vec::new();
+        let found = find(flag, config, variable, directory, &mut |warning| warnings.push(warning))?;
+        Ok((found, warnings))
     }
 
     /// The path relative to `directory`, and the origin.
     fn place(directory: &Path, flags: [Option<&str>; 2], variables: &[(&str, &str)]) -> (String, String) {
-        let SocketPath { path, origin } = found(directory, flags, variables).unwrap();
+        let (SocketPath { path, origin }, warnings) = found(directory, flags, variables).unwrap();
+        assert_eq!(warnings, [""; 0]);
         let origin = origin.to_string().replace(&format!("{}/", directory.display()), "");
         (path.strip_prefix(directory).unwrap_or(&path).display().to_string(), origin)
     }
@@ -193,24 +233,46 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_named_has_to_be_there_and_to_be_right() {
+    fn a_file_that_is_named_has_to_be_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = found(dir.path(), [None, Some("app.toml")], &[]).unwrap_err().to_string();
+        assert!(error.ends_with("/app.toml cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_file_is_told_with_its_line_and_the_rest_holds() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
-        let error = || found(dir, [None, Some("app.toml")], &[]).unwrap_err().to_string();
-        assert!(error().ends_with("/app.toml cannot be read"), "{}", error());
-        fs::write(dir.join("app.toml"), "a = ").unwrap();
-        assert!(error().contains("/app.toml: "), "{}", error());
-        fs::write(dir.join("app.toml"), "companion_control_socket = 3").unwrap();
-        let expected = "/app.toml: companion_control_socket = 3 is not allowed; allowed: a path";
-        assert!(error().ends_with(expected), "{}", error());
-        fs::write(dir.join("app.toml"), "companion_config_file = \"none.toml\"").unwrap();
-        assert!(error().ends_with("/none.toml cannot be read"), "{}", error());
         // Nobody writes to it, and nobody waits for that.
-        nix::unistd::mkfifo(&dir.join("none.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let error = found(dir, [None, Some("app.toml")], &[]).unwrap_err();
-        assert!(
-            format!("{error:#}").ends_with("cannot be read: it is a pipe and no regular file"),
-            "{error:#}"
-        );
+        nix::unistd::mkfifo(&dir.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for (text, socket, words) in [
+            ("companion_control_socket = \"a.sock\"\na = \n", "a.sock", "/app.toml:2: "),
+            ("a = 1\na = ", DEFAULT, "/app.toml:2: "),
+            ("\ncompanion_control_socket = \n", DEFAULT, "/app.toml:2: "),
+            ("chdir = \"x\"\n[b\n", "x/gunmetal-companion.sock", "/app.toml:2: "),
+            (
+                "\ncompanion_control_socket = 3",
+                DEFAULT,
+                "/app.toml:2: companion_control_socket = 3 is not allowed; allowed: a path",
+            ),
+            ("chdir = [1]\n", DEFAULT, "/app.toml:1: chdir = [1] is not allowed; allowed: a path"),
+            ("companion_config_file = \"none.toml\"", DEFAULT, "/none.toml cannot be read: "),
+            (
+                "companion_config_file = \"pipe\"",
+                DEFAULT,
+                "/pipe cannot be read: it is a pipe and no regular file",
+            ),
+        ] {
+            fs::write(dir.join("app.toml"), text).unwrap();
+            let (found, warnings) = found(dir, [None, Some("app.toml")], &[]).unwrap();
+            assert_eq!(found.path, dir.join(socket), "{text}");
+            assert!(warnings.len() == 1 && warnings[0].contains(words), "{warnings:?} of {text}");
+        }
+        let own = "\ncompanion_workers = 7 7\ncompanion_control_socket = \"own.sock\"";
+        fs::write(dir.join("own.toml"), own).unwrap();
+        fs::write(dir.join("app.toml"), "companion_config_file = \"own.toml\"").unwrap();
+        let (found, warnings) = found(dir, [None, Some("app.toml")], &[]).unwrap();
+        assert_eq!(found.path, dir.join("own.sock"));
+        assert!(warnings.len() == 1 && warnings[0].contains("/own.toml:2: "), "{warnings:?}");
     }
 }
