@@ -106,7 +106,9 @@ fn a_file_of_their_own_is_all_that_a_reread_needs() {
     fs::remove_file(crew.service().file("companions.toml")).unwrap();
     let error = crew.reread_fails();
     assert!(
-        error.starts_with("invalid config: configuration file companions.toml cannot be read"),
+        error.starts_with(
+            "invalid config: gunmetal.toml:3: companion_config_file = \"companions.toml\" is not allowed: "
+        ),
         "{error}"
     );
 

@@ -85,7 +85,12 @@ impl Sources {
     fn read(&self, running_in: Option<&Path>) -> Result<(Layer, Companions), SettingsError> {
         let main = self.main_file()?;
         let (layer, base) = self.layer(main.as_ref(), running_in)?;
-        self.with_companions(layer, main.as_ref(), &base)
+        let (layer, companions) = self.with_companions(layer, main.as_ref(), &base)?;
+        // A service that runs has its socket.
+        if let (None, Some(socket)) = (running_in, &layer.companion_control_socket) {
+            check_socket(socket, &companions)?;
+        }
+        Ok((layer, companions))
     }
 
     /// The settings in one, checked, and the working directory that goes with them.
@@ -132,7 +137,7 @@ impl Sources {
         base: &Path,
     ) -> Result<(Layer, Companions), SettingsError> {
         let dedicated = match &layer.companion_config_file {
-            Some(named) => Some((File::read(base, &named.value)?, named.origin.clone())),
+            Some(named) => Some((dedicated(base, named)?, named.origin.clone())),
             None => None,
         };
         if let Some((file, _)) = &dedicated {
@@ -162,6 +167,18 @@ impl Sources {
     }
 }
 
+/// The companions' own file.
+fn dedicated(base: &Path, named: &Given<PathBuf>) -> Result<File, SettingsError> {
+    File::read(base, &named.value).map_err(|error| match error {
+        SettingsError::Unreadable { path, source } => {
+            let reason = format!("{}: {source}", base.join(&path).display());
+            let origin = named.origin.clone();
+            SettingsError::bad_value(origin, Key::CompanionConfigFile, format!("{path:?}"), reason)
+        }
+        error => error,
+    })
+}
+
 fn check_apps(apps: &Given<Vec<AppSpec>>, registered: &[String]) -> Result<(), SettingsError> {
     let origin = || apps.origin.clone();
     for (index, app) in apps.value.iter().enumerate() {
@@ -178,6 +195,18 @@ fn check_apps(apps: &Given<Vec<AppSpec>>, registered: &[String]) -> Result<(), S
         }
     }
     Ok(())
+}
+
+/// Whether there can be a control socket, if one is needed.
+fn check_socket(given: &Given<PathBuf>, companions: &Companions) -> Result<(), SettingsError> {
+    match companions.control_socket.parent() {
+        Some(parent) if !companions.companions.is_empty() && !parent.is_dir() => {
+            let reason = format!("there is no directory {}", parent.display());
+            let (key, found) = (Key::CompanionControlSocket, format!("{:?}", given.value));
+            Err(SettingsError::bad_value(given.origin.clone(), key, found, reason))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether `given`, which is relative to `base`, is a directory that is there.

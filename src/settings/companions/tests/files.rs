@@ -79,7 +79,11 @@ fn the_socket_may_stand_in_either_file_but_not_in_both() {
 fn the_file_that_is_named_is_there_and_relative_to_the_working_directory() {
     let mut program = Program::with("chdir = \"app\"\ncompanion_config_file = \"c.toml\"");
     std::fs::create_dir(program.at().join("app")).unwrap();
-    assert_eq!(program.error(), "configuration file c.toml cannot be read");
+    assert_eq!(
+        program.error(),
+        "app.toml:2: companion_config_file = \"c.toml\" is not allowed: /srv/app/c.toml: No such file or directory (os \
+         error 2); allowed: the path of a file"
+    );
     program.write("app/c.toml", &[ONE, "stdout = \"one.log\""].concat());
     let read = program.read().unwrap();
     let log = gunmetal_arbiter::CompanionOutput::File(program.at().join("app/one.log"));
@@ -102,13 +106,37 @@ fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
     pipe(&main, "app.toml");
     let dedicated = Program::with_both("", ONE);
     pipe(&dedicated, "companions.toml");
-    for (program, name) in [(main, "app.toml"), (dedicated, "companions.toml")] {
-        let expected = format!("configuration file {name} cannot be read: it is a pipe and no regular file");
+    let own = dedicated.at().join("companions.toml");
+    for (program, expected) in [
+        (main, "configuration file app.toml cannot be read: it is a pipe and no regular file".to_owned()),
+        (
+            dedicated,
+            format!(
+                "--companion-config-file: companion_config_file = \"companions.toml\" is not allowed: {}: it is a pipe \
+                 and no regular file; allowed: the path of a file",
+                own.display()
+            ),
+        ),
+    ] {
         let (start, reread) = (program.read(), program.sources.companions(program.at()));
         for error in [start.unwrap_err(), reread.unwrap_err()] {
             assert_eq!(crate::http::chain(&error), expected);
         }
     }
+}
+
+#[test]
+fn the_directory_of_the_socket_is_there_if_there_are_companions() {
+    let socket = "\ncompanion_control_socket = \"run/c.sock\"\n";
+    let program = Program::with(&[socket, ONE].concat());
+    let expected = "app.toml:2: companion_control_socket = \"run/c.sock\" is not allowed: there is no directory /srv/run; \
+                    allowed: the path of a unix socket";
+    assert_eq!(program.error(), expected);
+    // A service that runs has listened there.
+    assert!(program.sources.resolve(Some(program.at())).is_ok());
+    std::fs::create_dir(program.at().join("run")).unwrap();
+    assert!(program.read().is_ok());
+    assert!(Program::with(&[socket, "companion_workers = []"].concat()).read().is_ok());
 }
 
 #[test]
