@@ -39,7 +39,9 @@ pub(super) static OWN: &[Field] = &[
     Field {
         name: "name",
         allowed: || {
-            format!("1 to {MAX_NAME_LEN} bytes without blanks, control characters, *, ? and [; not \"all\"")
+            format!(
+                "1 to {MAX_NAME_LEN} bytes without blanks, control characters, *, ? and [; not \"all\", no - in front"
+            )
         },
         default: Default::Unset("required"),
     },

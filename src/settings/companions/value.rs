@@ -18,6 +18,8 @@ pub(super) fn name(raw: &Raw) -> Result<String, String> {
         format!("it has {} bytes", name.len())
     } else if name == "all" {
         "in commands it means all companions".into()
+    } else if name.starts_with('-') {
+        "commands would take it for an option".into()
     } else if let Some(sign) = name.chars().find(|sign| sign.is_whitespace() || sign.is_control()) {
         format!("{sign:?} would tear it apart in lists and lines")
     } else if let Some(sign) = name.chars().find(|sign| ['*', '?', '['].contains(sign)) {

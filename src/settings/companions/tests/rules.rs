@@ -29,7 +29,7 @@ fn a_name_is_required() {
     assert_eq!(
         error("\n[[companion_workers]]\ntarget = \"scheduler\"\n"),
         "app.toml:2: companion 1: name is missing; allowed: name = 1 to 100 bytes without blanks, control characters, *, ? \
-         and [; not \"all\""
+         and [; not \"all\", no - in front"
     );
 }
 
@@ -53,6 +53,7 @@ fn a_name_can_be_written_in_a_command_and_read_in_a_list() {
     for (name, reason) in [
         ("", "it is empty"),
         ("all", "in commands it means all companions"),
+        ("-v", "commands would take it for an option"),
         ("a b", "' ' would tear it apart in lists and lines"),
         ("a\\tb", "'\\t' would tear it apart in lists and lines"),
         ("a\\u00a0b", "'\\u{a0}' would tear it apart in lists and lines"),
@@ -65,7 +66,7 @@ fn a_name_can_be_written_in_a_command_and_read_in_a_list() {
         let message = error(&format!("[[companion_workers]]\nname = \"{name}\"\ntarget = \"scheduler\"\n"));
         let start = "app.toml:2: companion \"";
         let end = format!(
-            " is not allowed: {reason}; allowed: 1 to 100 bytes without blanks, control characters, *, ? and [; not \"all\""
+            " is not allowed: {reason}; allowed: 1 to 100 bytes without blanks, control characters, *, ? and [; not \"all\", no - in front"
         );
         assert!(message.starts_with(start) && message.ends_with(&end), "{message}");
     }
@@ -81,7 +82,7 @@ fn a_name_is_a_text() {
     assert_eq!(
         error("companion_workers = [{ target = \"scheduler\" , name = 7 }]"),
         "app.toml:1: companion 1: name = 7 is not allowed: not a string; allowed: 1 to 100 bytes without blanks, control \
-         characters, *, ? and [; not \"all\""
+         characters, *, ? and [; not \"all\", no - in front"
     );
 }
 
@@ -93,7 +94,7 @@ fn a_name_is_given_once() {
              name = \"rq\"\n"
         ),
         "app.toml:7: companion \"rq\": name = \"rq\" is not allowed: it is taken (app.toml:2); allowed: 1 to 100 bytes \
-         without blanks, control characters, *, ? and [; not \"all\""
+         without blanks, control characters, *, ? and [; not \"all\", no - in front"
     );
 }
 
