@@ -1,5 +1,6 @@
 //! Values that only companions have.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -111,7 +112,7 @@ pub(super) fn directory(raw: &Raw, base: &Path) -> Result<PathBuf, String> {
 pub(super) fn stdout(raw: &Raw, base: &Path) -> Result<CompanionOutput, String> {
     match raw {
         Raw::Text(text) if text == "stdout" => Err("it is standard output itself".into()),
-        _ => output(raw, base),
+        _ => output(raw, base, "\"inherit\""),
     }
 }
 
@@ -119,16 +120,45 @@ pub(super) fn stdout(raw: &Raw, base: &Path) -> Result<CompanionOutput, String> 
 pub(super) fn stderr(raw: &Raw, base: &Path) -> Result<CompanionOutput, String> {
     match raw {
         Raw::Text(text) if text == "stdout" => Ok(CompanionOutput::Stdout),
-        _ => output(raw, base),
+        _ => output(raw, base, "\"inherit\" or \"stdout\""),
     }
 }
 
-fn output(raw: &Raw, base: &Path) -> Result<CompanionOutput, String> {
+/// `instead` is what to write in the place of a path that depends on who opens it.
+fn output(raw: &Raw, base: &Path, instead: &str) -> Result<CompanionOutput, String> {
     match raw {
         Raw::Text(text) if text == "inherit" => Ok(CompanionOutput::Inherit),
         Raw::Text(text) if text == "stderr" => Err("outputs go to files or where stdout goes".into()),
-        _ => file(base.join(raw.path()?)).map(CompanionOutput::File),
+        _ => {
+            let path = base.join(raw.path()?);
+            if depends_on_process(&path) {
+                return Err(format!("in each process that is something else; write {instead}"));
+            }
+            file(path).map(CompanionOutput::File)
+        }
     }
+}
+
+/// Whether the path, or what it is a link to, leads each process to a descriptor or terminal of its own.
+fn depends_on_process(path: &Path) -> bool {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        if OF_EACH_PROCESS.iter().any(|own| path == Path::new(own)) || path.starts_with("/dev/fd") {
+            return true;
+        }
+        let Some((parent, name)) = path.parent().zip(path.file_name()) else { return false };
+        let Ok(parent) = parent.canonicalize() else { return false };
+        let real = parent.join(name);
+        let is_descriptor = parent.starts_with("/proc") && parent.file_name() == Some(OsStr::new("fd"));
+        if is_descriptor || OF_EACH_PROCESS.iter().any(|own| real == Path::new(own)) {
+            return true;
+        }
+        match real.read_link() {
+            Ok(target) => path = parent.join(target),
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// A path at which there can be a file.
@@ -173,6 +203,11 @@ impl fmt::Display for Mode {
         write!(f, "{:04o}", self.0)
     }
 }
+
+/// Devices that are others for each process, as `/dev/fd` and `/proc/PID/fd` are.
+const OF_EACH_PROCESS: [&str; 4] = ["/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/tty"];
+/// What the kernel follows, see path_resolution(7).
+const MAX_LINKS: usize = 40;
 
 /// Reading and writing, for the owner.
 const OWNER: u32 = 0o600;

@@ -72,12 +72,48 @@ fn standard_output_goes_to_a_file_or_nowhere_else() {
         ("\".\"", "/srv/. is a directory"),
         ("\"log/a.log\"", "there is no directory /srv/log"),
         ("7", "not a string"),
+        ("\"/dev/stdout\"", "in each process that is something else; write \"inherit\""),
     ] {
         let message = error_of(&format!("stdout = {value}"));
         let start = "app.toml:4: companion \"a\": stdout = ";
         let end = format!(" is not allowed: {reason}; allowed: \"inherit\" or the path of a file");
         assert!(message.starts_with(start) && message.ends_with(&end), "{message}");
         assert!(error(&format!("companion_stdout = {value}")).ends_with(&end));
+    }
+}
+
+#[test]
+fn what_is_something_else_in_each_process_is_no_file_to_write_to() {
+    let program = Program::new();
+    std::os::unix::fs::symlink("/dev/stdout", program.at().join("app.log")).unwrap();
+    nix::unistd::mkfifo(&program.at().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let read = |key: &str, path: &str| {
+        let table =
+            format!("companion_workers = [{{ name = \"a\", command = [\"x\"], {key} = \"{path}\" }}]");
+        program.write("app.toml", &table);
+        program.read().map(|_| ()).map_err(|error| error.to_string())
+    };
+    for path in [
+        "/dev/stdout",
+        "/dev/stderr",
+        "/dev/tty",
+        "/dev/fd/1",
+        "/dev/./stderr",
+        "//dev/../dev/tty",
+        "/proc/self/fd/2",
+        "/proc/1/fd/2",
+        "app.log",
+    ] {
+        for (key, instead) in [("stdout", "\"inherit\""), ("stderr", "\"inherit\" or \"stdout\"")] {
+            let message = read(key, path).unwrap_err();
+            let words = format!(
+                "{key} = {path:?} is not allowed: in each process that is something else; write {instead}; "
+            );
+            assert!(message.contains(&words), "{message}");
+        }
+    }
+    for path in ["/dev/null", "pipe", "a.log", "fd"] {
+        assert_eq!(read("stdout", path), Ok(()), "{path}");
     }
 }
 
