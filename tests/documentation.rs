@@ -17,6 +17,12 @@ fn the_tests_in_the_page_for_operators_exist() {
     named_tests_exist("docs/operations.md", 60);
 }
 
+/// Every test that `docs/companions.md` names for the lines of the reference's test plan.
+#[test]
+fn the_tests_in_the_page_about_companions_exist() {
+    named_tests_exist("docs/companions.md", 40);
+}
+
 /// The page names at least so many tests, and all of them are there.
 fn named_tests_exist(page: &str, least: usize) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
