@@ -224,6 +224,7 @@ impl Server {
         let config = program.master_config(settings.clone(), companions).map_err(Failure::Settings)?;
         match flags.task {
             Task::CheckConfig => {
+                program.sources.check_control_socket().map_err(Failure::Settings)?;
                 unknown_variables(variable_names()).iter().for_each(|remark| eprintln!("gunmetal: {remark}"));
                 return print("configuration ok\n");
             }

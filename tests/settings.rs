@@ -38,6 +38,20 @@ fn a_configuration_that_is_wrong_has_the_last_words_of_a_start() {
 }
 
 #[test]
+fn a_control_socket_without_a_directory_is_found_by_the_check() {
+    let directory = tempfile::tempdir().unwrap();
+    let companions = "companion_control_socket = \"none/c.sock\"\n[[companion_workers]]\nname = \"a\"\ncommand = [\"true\"]\n";
+    fs::write(directory.path().join("gunmetal.toml"), companions).unwrap();
+    let output = ask(directory.path(), &["--check-config"], &[]);
+    let words = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""));
+    assert!(
+        words.starts_with("gunmetal: gunmetal.toml:1: companion_control_socket = \"none/c.sock\" is"),
+        "{words}"
+    );
+}
+
+#[test]
 fn what_is_printed_can_be_used_as_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path();

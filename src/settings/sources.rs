@@ -81,16 +81,20 @@ impl Sources {
         Ok(printed::file(&layer) + &companions.printed())
     }
 
+    /// Whether a start would find the directory of the control socket, which something may make until then.
+    ///
+    /// # Errors
+    /// There is none, or those of [`resolve`](Self::resolve).
+    pub(crate) fn check_control_socket(&self) -> Result<(), SettingsError> {
+        let (layer, companions) = self.read(None)?;
+        layer.companion_control_socket.map_or(Ok(()), |socket| check_socket(&socket, &companions))
+    }
+
     /// All sources in one, checked.
     fn read(&self, running_in: Option<&Path>) -> Result<(Layer, Companions), SettingsError> {
         let main = self.main_file()?;
         let (layer, base) = self.layer(main.as_ref(), running_in)?;
-        let (layer, companions) = self.with_companions(layer, main.as_ref(), &base)?;
-        // A service that runs has its socket.
-        if let (None, Some(socket)) = (running_in, &layer.companion_control_socket) {
-            check_socket(socket, &companions)?;
-        }
-        Ok((layer, companions))
+        self.with_companions(layer, main.as_ref(), &base)
     }
 
     /// The settings in one, checked, and the working directory that goes with them.
