@@ -31,7 +31,7 @@ fn a_start_with_a_mistake_ends_with_1_and_a_line_that_names_file_companion_key_f
             one.clone() + &one,
             format!(
                 "gunmetal.toml:{}: companion \"one\": name = \"one\" is not allowed: it is taken (gunmetal.toml:{}); allowed: 1 to \
-                 100 bytes without blanks, control characters, *, ? and [; not \"all\"",
+                 100 bytes without blanks, control characters, *, ? and [; not \"all\", no - in front",
                 FIRST + 7,
                 FIRST + 2
             ),
