@@ -69,6 +69,16 @@ fn a_socket_that_nobody_listens_at_is_replaced() {
 }
 
 #[test]
+fn a_control_socket_that_somebody_removes_is_made_anew() {
+    let http = start(&companion("a", "obeys"), &["a"]);
+    let a = http.service.begins("a", 1);
+    fs::remove_file(http.file("c.sock")).unwrap();
+    http.service.line("was gone and has been made anew");
+    assert_eq!(http.service.status_of("a")["pid"], a);
+    http.ends(SIGTERM, &LEFT);
+}
+
+#[test]
 fn a_second_service_at_one_control_socket_waits_until_the_first_has_ended() {
     let mut first = start(&companion("a", "waits"), &["a"]);
     let a = first.service.begins("a", 1);
