@@ -1,5 +1,6 @@
 //! Settings from a TOML file.
 
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -24,9 +25,18 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Reads the file at `path`, which is relative to `directory`.
+    /// Reads the file at `path`, which is relative to `directory`, and must be a regular one.
     pub(super) fn read(directory: &Path, path: &Path) -> Result<Self, SettingsError> {
-        match text_file::read(&directory.join(path)) {
+        Self::of(text_file::read(&directory.join(path)), path)
+    }
+
+    /// The same at the start of a service, which may be given a pipe, and waits for whoever writes it.
+    pub(super) fn read_at_start(directory: &Path, path: &Path) -> Result<Self, SettingsError> {
+        Self::of(text_file::read_patiently(&directory.join(path)), path)
+    }
+
+    fn of(text: io::Result<String>, path: &Path) -> Result<Self, SettingsError> {
+        match text {
             Ok(text) => Self::parse(&text, path),
             Err(source) => Err(SettingsError::Unreadable { path: path.to_owned(), source }),
         }

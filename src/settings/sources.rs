@@ -41,7 +41,12 @@ impl Sources {
     /// # Errors
     /// A source cannot be read, or one of its values is not allowed.
     pub(crate) fn resolve(&self, running_in: Option<&Path>) -> Result<(Settings, Companions), SettingsError> {
-        let (layer, companions) = self.read(running_in)?;
+        let main = match (running_in, self.config_path()) {
+            (None, Some(path)) => Some(File::read_at_start(&self.directory, &path)?),
+            (_, path) => path.map(|path| File::read(&self.directory, &path)).transpose()?,
+        };
+        let (layer, base) = self.layer(main.as_ref(), running_in)?;
+        let (layer, companions) = self.with_companions(layer, main.as_ref(), &base)?;
         Ok((Settings::of(layer), companions))
     }
 
@@ -77,7 +82,7 @@ impl Sources {
     /// # Errors
     /// The same.
     pub(crate) fn print(&self) -> Result<String, SettingsError> {
-        let (layer, companions) = self.read(None)?;
+        let (layer, companions) = self.read()?;
         Ok(printed::file(&layer) + &companions.printed())
     }
 
@@ -86,14 +91,14 @@ impl Sources {
     /// # Errors
     /// There is none, or those of [`resolve`](Self::resolve).
     pub(crate) fn check_control_socket(&self) -> Result<(), SettingsError> {
-        let (layer, companions) = self.read(None)?;
+        let (layer, companions) = self.read()?;
         layer.companion_control_socket.map_or(Ok(()), |socket| check_socket(&socket, &companions))
     }
 
     /// All sources in one, checked.
-    fn read(&self, running_in: Option<&Path>) -> Result<(Layer, Companions), SettingsError> {
+    fn read(&self) -> Result<(Layer, Companions), SettingsError> {
         let main = self.main_file()?;
-        let (layer, base) = self.layer(main.as_ref(), running_in)?;
+        let (layer, base) = self.layer(main.as_ref(), None)?;
         self.with_companions(layer, main.as_ref(), &base)
     }
 

@@ -97,7 +97,7 @@ fn the_file_that_is_named_is_there_and_relative_to_the_working_directory() {
 }
 
 #[test]
-fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+fn a_pipe_in_the_place_of_a_file_is_refused_by_a_service_that_runs_and_not_waited_for() {
     let pipe = |program: &Program, name: &str| {
         std::fs::remove_file(program.at().join(name)).unwrap();
         nix::unistd::mkfifo(&program.at().join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -118,8 +118,8 @@ fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
             ),
         ),
     ] {
-        let (start, reread) = (program.read(), program.sources.companions(program.at()));
-        for error in [start.unwrap_err(), reread.unwrap_err()] {
+        let reload = program.sources.resolve(Some(program.at())).map(|(_, companions)| companions);
+        for error in [reload.unwrap_err(), program.sources.companions(program.at()).unwrap_err()] {
             assert_eq!(crate::http::chain(&error), expected);
         }
     }
