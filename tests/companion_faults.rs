@@ -167,6 +167,22 @@ fn a_last_manager_goes_by_the_configuration_that_was_read_last() {
     http.service.leaves_nothing_but(&LEFT);
 }
 
+/// No configuration tells any more how long it may take.
+#[test]
+fn a_companion_that_was_removed_keeps_its_time_to_end_when_its_manager_is_killed() {
+    let http = start(&companion_with("ignores", "ignores", "stop_timeout = 3600"), &["ignores"]);
+    let (service, manager) = (&http.service, http.service.manager());
+    configure(service.directory(), &format!("{SETTINGS}{}", companion("other", "obeys")));
+    assert_eq!(ask(&http.file("c.sock"), r#"{"cmd":"reread"}"#)["removed"][0], "ignores");
+    service.begins("other", 1);
+    manager.signal(SIGKILL);
+    service.next_manager(&manager);
+    let description = service.status_of("ignores")["description"].to_string();
+    let left = description.split("SIGKILL in ").nth(1).and_then(|rest| rest.split('s').next()?.parse().ok());
+    assert!(left.is_some_and(|seconds: u64| (3_000..=3_600).contains(&seconds)), "{description}");
+    http.ends(SIGINT, &LEFT);
+}
+
 #[test]
 fn a_stop_that_comes_while_there_is_no_manager_waits_for_companions_too() {
     let companions = [companion("waits", "waits"), companion_with("ignores", "ignores", "stop_timeout = 1")];

@@ -13,6 +13,7 @@ mod surroundings;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use execute::execute;
 pub use output::Output;
@@ -30,6 +31,8 @@ pub struct Launch<'a> {
     pub setup: ChildSetup,
     /// Where it enters itself, at which slot, under which name.
     pub ledger: (&'a Ledger, usize, &'a str),
+    /// How long it may take to end, for whoever takes it over.
+    pub patience: Duration,
     /// Its working directory; `None` is the parent's.
     pub cwd: Option<&'a Path>,
     /// Variables that are added to the parent's environment.
@@ -100,7 +103,9 @@ impl Launch<'_> {
     /// Everything before the work. The text says what could not be had, and why.
     fn prepare(self, newborn: Newborn, words: &ReadyWriter) -> Result<(), String> {
         let (ledger, slot, name) = self.ledger;
-        ledger.note_this_process(slot, name).map_err(|error| format!("no entry in the ledger: {error}"))?;
+        ledger
+            .note_this_process(slot, name, self.patience)
+            .map_err(|error| format!("no entry in the ledger: {error}"))?;
         // The handle on the parent is closed: the kernel tells of its death.
         drop(newborn.become_child(self.setup.keep(words).own_group()).map_err(|error| {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::OFlag;
 use nix::unistd::{Pid, geteuid};
@@ -87,13 +88,13 @@ impl Ledger {
         }
     }
 
-    /// Enters the calling process at `slot`, in the place of who was there.
+    /// Enters the calling process at `slot`, in the place of who was there. It may take as long as `patience` to end.
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, if `name` is longer than 243 bytes; otherwise what the system refused.
-    pub fn note_this_process(&self, slot: usize, name: &str) -> io::Result<()> {
-        self.write(slot, &encode(name, Some(ProcessIdentity::of_this_process()?))?)
+    /// `InvalidInput`, if `name` is longer than 235 bytes; otherwise what the system refused.
+    pub fn note_this_process(&self, slot: usize, name: &str, patience: Duration) -> io::Result<()> {
+        self.write(slot, &encode(name, Some((ProcessIdentity::of_this_process()?, patience)))?)
     }
 
     /// Enters a name alone at `slot`: nobody is to be started under it.
@@ -121,34 +122,39 @@ impl Ledger {
     ///
     /// What `pread(2)` refused.
     pub fn entries(&self) -> io::Result<Vec<(usize, String, Option<ProcessIdentity>)>> {
+        let entries = self.records()?.into_iter();
+        Ok(entries.map(|(slot, name, process)| (slot, name, process.map(|(identity, _)| identity))).collect())
+    }
+
+    /// Handles on the processes that are entered and live, for the successor of who has started them. Those that have ended are
+    /// forgotten.
+    ///
+    /// # Errors
+    ///
+    /// What the system refused: then it is not known who lives.
+    pub fn leftovers(&self) -> io::Result<Vec<Leftover>> {
+        let mut leftovers = Vec::new();
+        for (slot, name, process) in self.records()? {
+            let Some((identity, patience)) = process else { continue };
+            match Child::adopt_from_anybody(identity) {
+                Ok(child) => leftovers.push(Leftover { slot, name, patience, child }),
+                Err(AdoptError::Handle { source, .. }) => return Err(source),
+                Err(AdoptError::Gone { .. } | AdoptError::NotAnOrphan { .. }) => self.clear(slot)?,
+            }
+        }
+        Ok(leftovers)
+    }
+
+    fn records(&self) -> io::Result<Vec<(usize, String, Option<Patient>)>> {
         let count = usize::try_from(self.file.metadata()?.len() / RECORD_LEN).unwrap_or(0);
         let mut entries = Vec::new();
         // The first one is the header.
         for slot in 0..count.saturating_sub(1).min(MOST_SLOTS) {
             let mut record = EMPTY;
             self.file.read_exact_at(&mut record, offset(slot))?;
-            entries.extend(decode(&record).map(|(name, identity)| (slot, name, identity)));
+            entries.extend(decode(&record).map(|(name, process)| (slot, name, process)));
         }
         Ok(entries)
-    }
-
-    /// Handles on the processes that are entered and live, with their slots and names, for the successor of who has started them.
-    /// Those that have ended are forgotten.
-    ///
-    /// # Errors
-    ///
-    /// What the system refused: then it is not known who lives.
-    pub fn leftovers(&self) -> io::Result<Vec<(usize, String, Child)>> {
-        let mut leftovers = Vec::new();
-        for (slot, name, identity) in self.entries()? {
-            let Some(identity) = identity else { continue };
-            match Child::adopt_from_anybody(identity) {
-                Ok(child) => leftovers.push((slot, name, child)),
-                Err(AdoptError::Handle { source, .. }) => return Err(source),
-                Err(AdoptError::Gone { .. } | AdoptError::NotAnOrphan { .. }) => self.clear(slot)?,
-            }
-        }
-        Ok(leftovers)
     }
 
     /// In one piece: whoever is killed meanwhile leaves the old record or the new one.
@@ -161,6 +167,19 @@ impl AsFd for Ledger {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+/// A process that lives, though who has started it does not.
+#[derive(Debug)]
+pub struct Leftover {
+    /// Where it is entered.
+    pub slot: usize,
+    /// Under which name.
+    pub name: String,
+    /// How long it may take to end.
+    pub patience: Duration,
+    /// The process.
+    pub child: Child,
 }
 
 /// Why a ledger cannot be kept.
@@ -189,6 +208,9 @@ pub enum LedgerError {
     },
 }
 
+/// A process, and how long it may take to end.
+type Patient = (ProcessIdentity, Duration);
+
 /// A file of this user's and of nobody else's.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
@@ -204,7 +226,7 @@ fn open(path: &Path) -> io::Result<File> {
     Err(io::Error::new(io::ErrorKind::InvalidData, reason))
 }
 
-fn encode(name: &str, identity: Option<ProcessIdentity>) -> io::Result<Record> {
+fn encode(name: &str, process: Option<Patient>) -> io::Result<Record> {
     let mut record = EMPTY;
     let (Ok(name_len), Some(place)) =
         (u8::try_from(name.len()), record.get_mut(NAME_AT..NAME_AT + name.len()))
@@ -213,25 +235,31 @@ fn encode(name: &str, identity: Option<ProcessIdentity>) -> io::Result<Record> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     };
     place.copy_from_slice(name.as_bytes());
-    if let Some(ProcessIdentity { pid, start_time }) = identity {
+    if let Some((ProcessIdentity { pid, start_time }, patience)) = process {
+        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         record[PID_AT..START_AT].copy_from_slice(&pid.as_raw().to_ne_bytes());
-        record[START_AT..LEN_AT].copy_from_slice(&start_time.to_ne_bytes());
+        record[START_AT..PATIENCE_AT].copy_from_slice(&start_time.to_ne_bytes());
+        record[PATIENCE_AT..LEN_AT].copy_from_slice(&patience.to_ne_bytes());
     }
     record[LEN_AT] = name_len;
     Ok(record)
 }
 
 /// `None` if that is no record.
-fn decode(record: &Record) -> Option<(String, Option<ProcessIdentity>)> {
+fn decode(record: &Record) -> Option<(String, Option<Patient>)> {
     let pid = i32::from_ne_bytes(record[PID_AT..START_AT].try_into().ok()?);
-    let start_time = u64::from_ne_bytes(record[START_AT..LEN_AT].try_into().ok()?);
+    let start_time = u64::from_ne_bytes(record[START_AT..PATIENCE_AT].try_into().ok()?);
+    let patience = u64::from_ne_bytes(record[PATIENCE_AT..LEN_AT].try_into().ok()?);
     let name = record.get(NAME_AT..NAME_AT + usize::from(record[LEN_AT]))?;
     let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty())?.to_owned();
     match pid {
         0 => Some((name, None)),
         // Not a process, but a group or everybody.
         ..0 => None,
-        1.. => Some((name, Some(ProcessIdentity { pid: Pid::from_raw(pid), start_time }))),
+        1.. => {
+            let identity = ProcessIdentity { pid: Pid::from_raw(pid), start_time };
+            Some((name, Some((identity, Duration::from_millis(patience)))))
+        }
     }
 }
 
@@ -239,7 +267,7 @@ fn offset(slot: usize) -> u64 {
     (slot as u64).saturating_add(1).saturating_mul(RECORD_LEN)
 }
 
-/// Pid, start time, length of the name, name; zeros up to the end. Each lies within one page. The first one of the file says what
+/// Pid, start time, patience in milliseconds, length of the name, name; zeros up to the end. Each lies within one page. The first one of the file says what
 /// the file is, and of which boot of the machine.
 type Record = [u8; 256];
 
@@ -251,12 +279,15 @@ const MOST_SLOTS: usize = 1 << 16;
 
 const PID_AT: usize = 0;
 const START_AT: usize = 4;
-const LEN_AT: usize = 12;
-const NAME_AT: usize = 13;
+const PATIENCE_AT: usize = 12;
+const LEN_AT: usize = 20;
+const NAME_AT: usize = 21;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(1_500);
 
     /// A ledger in a directory of its own.
     fn ledger() -> (tempfile::TempDir, Ledger) {
@@ -276,8 +307,8 @@ mod tests {
     #[test]
     fn who_enters_is_found_at_its_slot_until_it_is_cleared() {
         let (_dir, ledger) = ledger();
-        ledger.note_this_process(3, "scheduler").unwrap();
-        ledger.note_this_process(1, "rq-default").unwrap();
+        ledger.note_this_process(3, "scheduler", PATIENCE).unwrap();
+        ledger.note_this_process(1, "rq-default", PATIENCE).unwrap();
         ledger.note_stopped(2, "rq-long").unwrap();
         let expected = [entry(1, "rq-default"), (2, "rq-long".to_owned(), None), entry(3, "scheduler")];
         assert_eq!(ledger.entries().unwrap(), expected);
@@ -288,18 +319,18 @@ mod tests {
     #[test]
     fn a_later_entry_takes_the_place_of_an_earlier_one_whole() {
         let (_dir, ledger) = ledger();
-        ledger.note_this_process(0, "a-long-name").unwrap();
-        ledger.note_this_process(0, "b").unwrap();
+        ledger.note_this_process(0, "a-long-name", PATIENCE).unwrap();
+        ledger.note_this_process(0, "b", PATIENCE).unwrap();
         assert_eq!(ledger.entries().unwrap(), [entry(0, "b")]);
     }
 
     #[test]
     fn a_name_is_kept_up_to_its_last_byte_or_refused() {
         let (_dir, ledger) = ledger();
-        let longest = "n".repeat(243);
-        ledger.note_this_process(0, &longest).unwrap();
-        for too_long in [244, 300] {
-            let error = ledger.note_this_process(0, &"n".repeat(too_long)).unwrap_err();
+        let longest = "n".repeat(235);
+        ledger.note_this_process(0, &longest, PATIENCE).unwrap();
+        for too_long in [236, 300] {
+            let error = ledger.note_this_process(0, &"n".repeat(too_long), PATIENCE).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
         }
         assert_eq!(ledger.entries().unwrap(), [entry(0, &longest)]);
@@ -309,14 +340,14 @@ mod tests {
     fn garbage_is_no_entry_and_hides_none() {
         let (_dir, ledger) = ledger();
         ledger.write(0, &[0xff; 256]).unwrap();
-        ledger.note_this_process(1, "scheduler").unwrap();
-        let mut record = encode("\u{e9}", Some(identity())).unwrap();
+        ledger.note_this_process(1, "scheduler", PATIENCE).unwrap();
+        let mut record = encode("\u{e9}", Some((identity(), PATIENCE))).unwrap();
         // Half a character.
         record[LEN_AT] = 1;
         ledger.write(2, &record).unwrap();
         // To send a signal to process -1 is to send it to many.
         let everybody = ProcessIdentity { pid: Pid::from_raw(-1), start_time: 1 };
-        ledger.write(3, &encode("all", Some(everybody)).unwrap()).unwrap();
+        ledger.write(3, &encode("all", Some((everybody, PATIENCE))).unwrap()).unwrap();
         ledger.file.write_all_at(&[1; 100], offset(5)).unwrap();
         assert_eq!(ledger.entries().unwrap(), [entry(1, "scheduler")]);
     }
@@ -325,7 +356,7 @@ mod tests {
     fn who_has_ended_is_no_leftover_and_is_forgotten() {
         let (_dir, ledger) = ledger();
         let gone = ProcessIdentity { start_time: identity().start_time.wrapping_sub(1), ..identity() };
-        ledger.write(0, &encode("gone", Some(gone)).unwrap()).unwrap();
+        ledger.write(0, &encode("gone", Some((gone, PATIENCE))).unwrap()).unwrap();
         assert!(ledger.leftovers().unwrap().is_empty());
         assert!(ledger.entries().unwrap().is_empty());
     }
@@ -334,7 +365,7 @@ mod tests {
     fn a_file_is_found_again_and_forgets_another_boot() {
         let (dir, ledger) = ledger();
         let path = dir.path().join("ledger");
-        ledger.note_this_process(2, "scheduler").unwrap();
+        ledger.note_this_process(2, "scheduler", PATIENCE).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         drop(ledger);
         let ledger = Ledger::keep(&path).unwrap();

@@ -179,7 +179,7 @@ pub use fork::{Child, Fork, ForkError, Newborn, fork, spawn_child};
 pub use heartbeat::Heartbeat;
 pub use inherited::{InheritedError, InheritedListener, take_inherited, take_inherited_listener};
 pub use launch::{Launch, Launched, Output, Work};
-pub use ledger::{Ledger, LedgerError};
+pub use ledger::{Ledger, LedgerError, Leftover};
 pub use memory::{keep_buffers_up_to, keep_large_buffers};
 pub use nix::sys::signal::Signal;
 pub use nix::unistd::Pid;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use gunmetal_supervise::{Child, Ledger, LedgerError};
+use gunmetal_supervise::{Ledger, LedgerError, Leftover};
 
 /// The ledger, with what stands where in it. Who keeps it is the manager: there is one at a time, whatever becomes of the socket.
 pub(super) struct Book {
@@ -35,8 +35,8 @@ impl Book {
         self.stopped.keys().map(String::as_str)
     }
 
-    /// The processes that another manager has left, with their slots and names.
-    pub(super) fn leftovers(&self) -> io::Result<Vec<(usize, String, Child)>> {
+    /// The processes that another manager has left.
+    pub(super) fn leftovers(&self) -> io::Result<Vec<Leftover>> {
         self.ledger.leftovers()
     }
 

@@ -27,6 +27,7 @@ pub(super) fn launch(
         // Once its manager is gone it cannot be watched: it is asked to end, in the way it knows.
         setup: processes.worker_setup(&role).death_signal(config.stop_signal),
         ledger: (ledger, slot, &config.name),
+        patience: config.stop_timeout,
         cwd: config.cwd.as_deref(),
         env: &config.env,
         stdout: output(&config.stdout),

@@ -68,6 +68,7 @@ impl Bench {
         Launch {
             setup: ChildSetup::new("test: launched"),
             ledger: (&self.ledger, 0, "test"),
+            patience: std::time::Duration::ZERO,
             cwd: None,
             env: &self.env,
             stdout: Output::File(&self.out),

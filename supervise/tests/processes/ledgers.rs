@@ -1,10 +1,11 @@
 //! What a killed parent leaves to its successor.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
-    ChildSetup, ExitStatus, Launch, Ledger, Output, Poller, Signal, Work, adopt_orphans, reap_orphans,
+    ChildSetup, ExitStatus, Launch, Ledger, Leftover, Output, Poller, Signal, Work, adopt_orphans,
+    reap_orphans,
 };
 
 use crate::Case;
@@ -15,12 +16,15 @@ pub(crate) const CASES: &[Case] = &[
     ("ledgers::a_process_is_entered_before_its_work_begins", a_process_is_entered_before_its_work_begins),
 ];
 
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
 /// Starts a program that outlives its parent.
 fn launch(ledger: &Ledger, slot: usize, name: &str, work: Work<'_>) -> gunmetal_supervise::Launched {
     let launch = Launch {
         // Nothing to whom it reaches.
         setup: ChildSetup::new("test: launched").death_signal(Signal::SIGCONT),
         ledger: (ledger, slot, name),
+        patience: PATIENCE,
         cwd: None,
         env: &BTreeMap::new(),
         stdout: Output::Inherit,
@@ -62,9 +66,9 @@ fn a_successor_finds_who_was_started_before_it() {
         let setup = ChildSetup::new("test: successor").keep(&ledger);
         let _parent = newborn.become_child(setup).unwrap();
         let mut leftovers = ledger.leftovers().unwrap();
-        let names: Vec<_> = leftovers.iter().map(|(slot, name, _)| (*slot, name.as_str())).collect();
-        assert_eq!(names, [(1, "one"), (4, "four")]);
-        for (slot, _, child) in &mut leftovers {
+        let found: Vec<_> = leftovers.iter().map(|one| (one.slot, one.name.as_str(), one.patience)).collect();
+        assert_eq!(found, [(1, "one", PATIENCE), (4, "four", PATIENCE)]);
+        for Leftover { slot, child, .. } in &mut leftovers {
             child.signal(Signal::SIGTERM).unwrap();
             assert_eq!(child.wait().unwrap(), ExitStatus::Unknown);
             ledger.clear(*slot).unwrap();

@@ -4,8 +4,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use gunmetal_supervise::{
-    Child, CompanionEnd, CompanionEvent, CompanionState, ExitStatus, LaunchId, Launched, Pid, Readiness,
-    ReadyReader, Signal, resident_len,
+    Child, CompanionEnd, CompanionEvent, CompanionState, ExitStatus, LaunchId, Launched, Leftover, Pid,
+    Readiness, ReadyReader, Signal, resident_len,
 };
 
 use super::{Manager, specs};
@@ -42,9 +42,10 @@ impl Manager<'_> {
     /// Takes over what a manager before this one has left, which has been told to end by its death.
     pub(super) fn take_over(&mut self, book: Book) -> io::Result<()> {
         book.stopped().for_each(|name| self.machine.keep_stopped(name));
-        for (slot, name, mut child) in book.leftovers()? {
+        for Leftover { slot, name, patience, mut child } in book.leftovers()? {
             let pid = child.pid();
-            let Some(launch) = self.machine.adopt(&name, || specs::stray(&name), Instant::now()) else {
+            let Some(launch) = self.machine.adopt(&name, || specs::stray(&name, patience), Instant::now())
+            else {
                 tracing::error!("Companion {name} has another process, which is killed (pid: {pid})");
                 let _ = child.signal(Signal::SIGKILL).and_then(|()| child.wait());
                 continue;

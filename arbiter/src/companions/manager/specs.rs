@@ -28,13 +28,13 @@ pub(super) fn spec(config: &CompanionConfig) -> CompanionSpec {
 }
 
 /// What a process goes by that another manager has started, of a companion that is configured no more: it is only to end.
-pub(super) fn stray(name: &str) -> CompanionSpec {
+pub(super) fn stray(name: &str, patience: Duration) -> CompanionSpec {
     CompanionSpec {
         name: name.to_owned(),
         fingerprint: 0,
         stop_signal: Signal::SIGTERM,
-        stop_timeout: STRAY_TIMEOUT,
-        reload_timeout: STRAY_TIMEOUT,
+        stop_timeout: patience,
+        reload_timeout: patience,
         startsecs: Duration::ZERO,
         restarts: RestartPolicy::default(),
         depends_on: Vec::new(),
@@ -44,5 +44,3 @@ pub(super) fn stray(name: &str) -> CompanionSpec {
 
 /// A companion that lasts so long has not failed again and again.
 const QUIET_TIME: Duration = Duration::from_secs(60);
-/// The default of `companion_stop_timeout`.
-const STRAY_TIMEOUT: Duration = Duration::from_secs(60);
