@@ -1,6 +1,6 @@
 //! Text from files whose paths somebody has written down, whatever there is at those paths.
 
-use std::fs::{File, FileType, OpenOptions};
+use std::fs::{FileType, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
@@ -19,19 +19,6 @@ pub(crate) fn read(path: &Path) -> io::Result<String> {
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     // It may be another one by now.
     check(file.metadata()?.file_type())?;
-    whole(file)
-}
-
-/// Reads whatever is at `path`, no more than [`MAX_LEN`] bytes of it, and waits for whoever writes it: for a process that has nothing
-/// else to do, and may be given its text by a pipe.
-///
-/// # Errors
-/// It cannot be read.
-pub(crate) fn read_patiently(path: &Path) -> io::Result<String> {
-    whole(File::open(path)?)
-}
-
-fn whole(file: File) -> io::Result<String> {
     let mut text = String::new();
     file.take(MAX_LEN + 1).read_to_string(&mut text)?;
     match u64::try_from(text.len()) {

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -45,7 +46,6 @@ async def thumbnail(request: Request, client: Client, size: int = 128):
 @app.get("/story")
 async def story(prompt: str = "the", words: int = 40):
     async def events():
-        # Closed with its stream: if the browser leaves, the story is told no more.
         try:
             async with DirtyClient(get_dirty_socket_path(), timeout=300) as client:
                 async for word in client.stream_async("studio:Writer", "story", prompt, words=words):
@@ -53,7 +53,30 @@ async def story(prompt: str = "the", words: int = 40):
         except DirtyError as error:
             yield f"event: error\ndata: {type(error).__name__}: {error.message}\n\n"
 
-    return StreamingResponse(events(), media_type="text/event-stream")
+    return Story(events(), media_type="text/event-stream")
+
+
+class Story(StreamingResponse):
+    """If the browser leaves, the story is told no more: nobody waits for the server to notice, or for the garbage collector."""
+
+    async def __call__(self, scope, receive, send):
+        async with aclosing(self.body_iterator):
+            telling = asyncio.ensure_future(super().__call__(scope, receive, send))
+            leaving = asyncio.ensure_future(left(receive))
+            try:
+                await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                leaving.cancel()
+                if not telling.done():
+                    telling.cancel()
+                await asyncio.gather(telling, leaving, return_exceptions=True)
+            if not telling.cancelled():
+                telling.result()
+
+
+async def left(receive):
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 @app.get("/visits")

@@ -32,7 +32,7 @@ impl File {
 
     /// The same at the start of a service, which may be given a pipe, and waits for whoever writes it.
     pub(super) fn read_at_start(directory: &Path, path: &Path) -> Result<Self, SettingsError> {
-        Self::of(text_file::read_patiently(&directory.join(path)), path)
+        Self::of(std::fs::read_to_string(directory.join(path)), path)
     }
 
     fn of(text: io::Result<String>, path: &Path) -> Result<Self, SettingsError> {
