@@ -69,6 +69,19 @@ fn a_socket_that_nobody_listens_at_is_replaced() {
 }
 
 #[test]
+fn whoever_else_listens_at_the_control_socket_is_waited_for_and_nothing_is_left_there() {
+    let directory = directory_of("hello", &format!("{SETTINGS}{}", companion("a", "obeys")));
+    let _stranger = UnixListener::bind(directory.path().join("c.sock")).unwrap();
+    let mut http = start_configured(directory, &[]);
+    http.service.line("Another companion manager listens at");
+    http.answers();
+    http.service.signal(SIGTERM);
+    assert_eq!(http.service.wait().code(), Some(0));
+    assert_eq!(http.service.notes(), []);
+    http.service.leaves_nothing_but(&[&LEFT[..], &["c.sock"]].concat());
+}
+
+#[test]
 fn a_control_socket_that_somebody_removes_is_made_anew() {
     let http = start(&companion("a", "obeys"), &["a"]);
     let a = http.service.begins("a", 1);

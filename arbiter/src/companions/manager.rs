@@ -117,6 +117,7 @@ impl<'a> Manager<'a> {
     /// Runs until everything has ended. The error is one of a manager that never got going.
     pub(super) fn run(mut self) -> Result<(), String> {
         if let Err(reason) = self.take_control() {
+            self.control.take().into_iter().for_each(Control::close);
             let told = self.ready.take().map(|ready| ready.failed(&reason));
             // The master logs it.
             return if matches!(told, Some(Ok(()))) { Ok(()) } else { Err(reason) };
@@ -209,6 +210,7 @@ impl<'a> Manager<'a> {
             Ok(control) => control,
             // Somebody has removed the ledger of a manager that lives, or it is no manager.
             Err(BindError::Unix(UnixBindError::InUse { .. })) => {
+                book.close_unless_needed();
                 self.look_again_in(TRY_INTERVAL);
                 return Ok(());
             }
